@@ -237,18 +237,29 @@ fn the_busybox_template_makes_a_container_that_lives() {
     assert!(!lxc.lxcpath.path().join(name).exists());
 }
 
-/// How often a container of LXC is started, restarted from inside and stopped.
+/// How often a container of LXC is started and ends.
 const LIVES: usize = 5;
+
+/// Has LXC start a container that ends with 7.
+fn short_life(lxc: &Lxc, name: &str) {
+    lxc.ok("lxc-start", &["-n", name, "--", "/bin/sh", "-c", "sleep 0.1; exit 7"]);
+    lxc.ok("lxc-wait", &["-n", name, "-s", "STOPPED"]);
+}
+
+/// LXC itself leaves these after a restart, and some of a container that ends soon.
+fn remove_groups_of_supervisors(name: &str) {
+    wait_until("the supervisors have left their groups", || {
+        let groups = leftovers::cgroups(&format!("lxc.monitor.{name}"));
+        groups.iter().filter(|it| fs::remove_dir(it).is_err()).count() == 0
+    });
+}
 
 #[test]
 fn no_state_of_a_container_of_lxc_is_missed_or_told_twice() {
     let Some(lxc) = Lxc::new() else { return };
     let Some(name) = lxc.plain("watched") else { return };
     let mut monitor = Monitor::of(&lxc, &name);
-    let life = || {
-        lxc.ok("lxc-start", &["-n", &name, "--", "/bin/sh", "-c", "sleep 0.1; exit 7"]);
-        lxc.ok("lxc-wait", &["-n", &name, "-s", "STOPPED"]);
-    };
+    let life = || short_life(&lxc, &name);
     let before = monitor.told_once_it_follows(&life);
     for _ in 0..LIVES {
         life();
@@ -259,6 +270,40 @@ fn no_state_of_a_container_of_lxc_is_missed_or_told_twice() {
     let one = "STOPPED>STARTING:-\nSTARTING>RUNNING:-\n->-:{\"code\":7}\nRUNNING>STOPPING:-\nSTOPPING>STOPPED:-\n";
     assert_eq!(told, one.repeat(LIVES));
     monitor.end();
+}
+
+#[test]
+fn a_container_of_lxc_that_restarts_itself_is_told_as_stopped_and_started() {
+    let Some(lxc) = Lxc::new() else { return };
+    let Some(name) = lxc.plain("again") else { return };
+    let mut monitor = Monitor::of(&lxc, &name);
+    let life = || short_life(&lxc, &name);
+    let before = monitor.told_once_it_follows(&life);
+    let twice = "sleep 0.1; [ ! -e /been ] || exit 7; >/been; busybox reboot -f; sleep 1000";
+    lxc.ok("lxc-start", &["-n", &name, "--", "/bin/sh", "-c", twice]);
+    wait_until("the second end", || monitor.told()[before.len()..].contains("\"code\":7"));
+    wait_until("the last state", || monitor.told().ends_with("STOPPING>STOPPED:-\n"));
+    let told = monitor.told()[before.len()..].to_owned();
+    assert_eq!(told.matches("STARTING>RUNNING").count(), 2, "{told}");
+    assert_eq!(told.matches(">STOPPED").count(), 2, "{told}");
+    monitor.end();
+    remove_groups_of_supervisors(&name);
+}
+
+#[test]
+fn a_state_of_a_container_of_lxc_is_waited_for_however_short_it_is() {
+    let Some(lxc) = Lxc::new() else { return };
+    let Some(name) = lxc.plain("short") else { return };
+    for state in ["STARTING", "RUNNING", "STOPPING"] {
+        let waits = lxc.lxcpath.command(&["wait", &name, "-s", state]).spawn().unwrap();
+        let mut waits = Beside(waits);
+        // It may begin to listen after a life or two.
+        wait_until(state, || {
+            short_life(&lxc, &name);
+            waits.0.try_wait().unwrap().is_some_and(|it| it.success())
+        });
+    }
+    remove_groups_of_supervisors(&name);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! enters, and how its init ended. It only listens, and has the daemon started as `lxc-monitor` does.
 
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixStream};
@@ -88,6 +88,13 @@ impl Monitord {
         let news = whole.iter().filter_map(wire::decode_event).collect();
         self.begun = rest.to_vec();
         Ok(news)
+    }
+}
+
+impl AsFd for Monitord {
+    /// Returns a descriptor that polls readable when something was said, or the daemon is gone.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 }
 

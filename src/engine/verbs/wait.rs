@@ -3,14 +3,15 @@
 //! wharf's supervisors write the journal. LXC's monitors tell LXC's daemon instead, if it runs; else
 //! their containers are checked a few times a second.
 
+mod feed;
 mod lxc_news;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use lxc_news::LxcNews;
+use feed::Feed;
 
-use crate::engine::running::event::{self, Event, Follower};
+use crate::engine::running::event::{self, Event};
 use crate::engine::seen::sampler::Sampler;
 use crate::engine::{Engine, Error, ErrorKind, Name, State, Verb};
 
@@ -43,8 +44,7 @@ impl Engine {
         if timeout == Some(Duration::ZERO) {
             return Ok(false);
         }
-        let mut follower =
-            event::follow(self.lxcpath.host()).map_err(|it| failed(Verb::Wait, name, it))?;
+        let mut feed = Feed::of(&self.lxcpath, &left).map_err(|it| failed(Verb::Wait, name, it))?;
         loop {
             // Also before the first wait: nothing was followed while they were checked first.
             self.leave_out(&mut left, states)?;
@@ -57,10 +57,10 @@ impl Engine {
                 return Ok(false);
             }
             let beat = time.map_or(BEAT, |it| it.min(BEAT));
-            // A short state is over at the next check; the journal still has it.
-            let news = drain(&mut follower, beat).map_err(|it| failed(Verb::Wait, name, it))?;
+            // A short state is over at the next check, but was told.
+            let news = feed.next(beat).map_err(|it| failed(Verb::Wait, name, it))?;
             let entered = |name: &Name| {
-                let about = news.iter().filter(|it| self.is_about(it, name));
+                let about = news.iter().filter(|it| it.name == *name);
                 about.filter_map(Event::enters).any(|it| states.contains(&it))
             };
             left.retain(|it| !entered(it));
@@ -93,10 +93,27 @@ impl Engine {
         pattern: &regex::Regex,
         each: &mut dyn FnMut(Option<&Event>) -> bool,
     ) -> Result<(), Error> {
-        let follower = event::follow(self.lxcpath.host());
-        let follower =
-            follower.map_err(|it| failed(Verb::Monitor, self.lxcpath().display(), it))?;
-        self.follow(follower, pattern, each)
+        let object = self.lxcpath().display().to_string();
+        let pattern = whole(pattern)
+            .map_err(|it| Error::new(Verb::Monitor, &object, ErrorKind::Invalid, it))?;
+        let fail = |it| failed(Verb::Monitor, &object, it);
+        let mut sampler = Sampler::new(self);
+        let mut feed = Feed::of_all(&self.lxcpath, sampler.states().0).map_err(fail)?;
+        let mut look = Instant::now();
+        loop {
+            let left = look.saturating_duration_since(Instant::now());
+            let mut events = feed.next(left).map_err(fail)?;
+            let beat = Instant::now() >= look;
+            if beat {
+                let (states, _) = sampler.states();
+                events.extend(feed.sift(sampler.foreign_events(), &states));
+                look = Instant::now() + BEAT;
+            }
+            let mut chosen = events.iter().filter(|it| pattern.is_match(it.name.as_str()));
+            if !chosen.all(|it| each(Some(it))) || (beat && !each(None)) {
+                return Ok(());
+            }
+        }
     }
 
     /// Passes on the newest `past` events of all containers and then what wharf's supervisors and
@@ -119,57 +136,6 @@ impl Engine {
         }
         Ok(())
     }
-
-    fn follow(
-        &self,
-        mut follower: Follower,
-        pattern: &regex::Regex,
-        each: &mut dyn FnMut(Option<&Event>) -> bool,
-    ) -> Result<(), Error> {
-        let object = self.lxcpath().display().to_string();
-        let pattern = whole(pattern)
-            .map_err(|it| Error::new(Verb::Monitor, &object, ErrorKind::Invalid, it))?;
-        let mut sampler = Sampler::new(self);
-        let mut news = LxcNews::begin(self.lxcpath(), sampler.states().0);
-        let mut look = Instant::now();
-        loop {
-            let left = look.saturating_duration_since(Instant::now());
-            let fail = |it| failed(Verb::Monitor, &object, it);
-            let mut events = drain(&mut follower, left).map_err(fail)?;
-            let said = news.take();
-            if !said.is_empty() {
-                events.extend(drain(&mut follower, Duration::ZERO).map_err(fail)?);
-            }
-            events.retain(|it| it.lxcpath == self.lxcpath().dir());
-            let of_lxc = news.events(said, &events);
-            events.extend(of_lxc);
-            let beat = Instant::now() >= look;
-            if beat {
-                let (states, _) = sampler.states();
-                events.extend(news.sift(sampler.foreign_events(), &states));
-                look = Instant::now() + BEAT;
-            }
-            let mut chosen = events.iter().filter(|it| pattern.is_match(it.name.as_str()));
-            if !chosen.all(|it| each(Some(it))) || (beat && !each(None)) {
-                return Ok(());
-            }
-        }
-    }
-
-    fn is_about(&self, event: &Event, name: &Name) -> bool {
-        event.name == *name && event.lxcpath == self.lxcpath().dir()
-    }
-}
-
-/// Waits at most `patience` for an event and returns it with those that follow immediately.
-fn drain(follower: &mut Follower, patience: Duration) -> std::io::Result<Vec<Event>> {
-    let mut events = Vec::new();
-    let mut next = follower.next(Some(patience))?;
-    while let Some(event) = next {
-        events.push(event);
-        next = follower.next(Some(Duration::ZERO))?;
-    }
-    Ok(events)
 }
 
 /// Makes `pattern` match whole texts only. Comparing the length of its match would not do: the

@@ -171,7 +171,27 @@ impl Follower {
             if left == Some(Duration::ZERO) {
                 return Ok(None);
             }
-            wait_readable(self.inotify.as_fd(), left)?;
+            self.wait(None, left)?;
+        }
+    }
+
+    /// Waits at most `timeout` until there may be more, or `other` is readable; None waits for ever.
+    pub(in crate::engine) fn wait(
+        &self,
+        other: Option<BorrowedFd<'_>>,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
+        let readable = |it| PollFd::new(it, PollFlags::POLLIN);
+        let mut fds = vec![readable(self.inotify.as_fd())];
+        fds.extend(other.map(readable));
+        let timeout = timeout.map_or(PollTimeout::NONE, |it| {
+            // Rounded up, or the last part of a millisecond would be spent spinning.
+            let ms = it.as_micros().div_ceil(1000);
+            PollTimeout::try_from(ms).unwrap_or(PollTimeout::MAX)
+        });
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
         }
     }
 
@@ -254,18 +274,6 @@ fn is_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), std::fs::symlink_metadata(path)) {
         (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
         _ => false,
-    }
-}
-
-fn wait_readable(fd: BorrowedFd<'_>, left: Option<Duration>) -> io::Result<()> {
-    let timeout = left.map_or(PollTimeout::NONE, |it| {
-        // Rounded up, or the last part of a millisecond would be spent spinning.
-        let ms = it.as_micros().div_ceil(1000);
-        PollTimeout::try_from(ms).unwrap_or(PollTimeout::MAX)
-    });
-    match poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], timeout) {
-        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
-        Err(errno) => Err(errno.into()),
     }
 }
 

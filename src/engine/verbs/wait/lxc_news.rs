@@ -2,6 +2,7 @@
 //! once, whoever reports it. Where nobody passes on what they say, what their states show.
 
 use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use super::BEAT;
@@ -36,15 +37,24 @@ enum Told {
 }
 
 impl LxcNews {
-    /// Begins to listen. `states` is how things are.
-    pub(super) fn begin(lxcpath: &Lxcpath, states: Vec<(Name, State)>) -> Self {
+    /// Begins to listen to `daemon`, if there is one. `states` is how things are.
+    pub(super) fn begin(
+        lxcpath: &Lxcpath,
+        daemon: Option<Monitord>,
+        states: Vec<(Name, State)>,
+    ) -> Self {
         Self {
             lxcpath: lxcpath.clone(),
-            daemon: Monitord::of(lxcpath),
+            daemon,
             echoes: Vec::new(),
             last: states.into_iter().collect(),
             held: Vec::new(),
         }
+    }
+
+    /// Returns a descriptor that polls readable when LXC's daemon has said something.
+    pub(super) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.daemon.as_ref().map(AsFd::as_fd)
     }
 
     /// Returns what LXC's daemon has said since the last call.
