@@ -62,6 +62,7 @@ mod pty;
 mod ptys;
 mod reboot;
 mod recovery;
+mod remains;
 mod robust;
 mod roots;
 mod seccomp;

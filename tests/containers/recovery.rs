@@ -80,7 +80,7 @@ fn destroying_by_force_kills_nothing_that_it_will_not_remove() {
     assert!(told(&ended).contains("it is not defined"), "{}", told(&ended));
     wait_until("its groups gone", || support::leftovers::cgroups(&name).is_empty());
     let said = lxcpath.refused(&["destroy", "-f", &name], 1);
-    assert!(said.contains("it is not defined"), "{said}");
+    assert!(said.contains("there is no such container"), "{said}");
 }
 
 /// Makes the record of a run look as it does before the supervisor has recorded its groups.

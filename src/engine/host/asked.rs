@@ -31,13 +31,15 @@ pub(super) fn answer(program: &str, args: &[&str]) -> Option<String> {
     let stdout = child.stdout.take()?;
     let (sender, said) = mpsc::channel();
     // Read while it runs: a pipe holds only so much.
-    thread::spawn(move || {
+    let read = thread::Builder::new().spawn(move || {
         let mut text = Vec::new();
         _ = stdout.take(MOST).read_to_end(&mut text);
         _ = sender.send(text);
     });
     let pidfd = sys::pidfd_open(child.id().cast_signed()).ok();
-    if !pidfd.is_some_and(|it| identity::has_ended(it.as_fd(), PATIENCE) == Ok(true)) {
+    if read.is_err()
+        || !pidfd.is_some_and(|it| identity::has_ended(it.as_fd(), PATIENCE) == Ok(true))
+    {
         IN_VAIN.store(true, Ordering::Relaxed);
         _ = child.kill();
         _ = child.wait();

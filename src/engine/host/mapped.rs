@@ -180,11 +180,13 @@ pub(in crate::engine) fn enter() -> io::Result<(MappedJob, MappedUser)> {
 /// Cancels `progress` when nobody waits for the answer any more.
 pub(in crate::engine) fn heed_cancellation(progress: &Progress) {
     let progress = progress.clone();
-    std::thread::spawn(move || {
+    let heed = move || {
         // Nothing follows the order.
         _ = io::stdin().read_line(&mut String::new());
         progress.cancel();
-    });
+    };
+    // Without a thread it comes to its end.
+    _ = std::thread::Builder::new().spawn(heed);
 }
 
 /// Answers.

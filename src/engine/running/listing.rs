@@ -6,17 +6,18 @@ use std::{fs, io};
 
 use crate::engine::Name;
 use crate::engine::host::lxcpath::{Lxcpath, is_same};
-use crate::engine::store::dependents::{self, Dependent};
+use crate::engine::store::dependents::{self, Dependent, Unlisted};
 use crate::engine::store::trash::full;
 use crate::engine::store::{Store, snaps};
 use crate::engine::terms::error::words;
 
 /// Why it was not listed, and so not moved.
 #[derive(Debug, thiserror::Error)]
-#[error("list it in {}: {}{}", path.display(), words(error), full(error))]
-pub(in crate::engine) struct ListError {
-    path: PathBuf,
-    error: io::Error,
+pub(in crate::engine) enum ListError {
+    #[error("list it in {}: {}{}", path.display(), words(error), full(error))]
+    Base { path: PathBuf, error: io::Error },
+    #[error(transparent)]
+    Unlisted(#[from] Unlisted),
 }
 
 /// How the container whose files another one shows lists that, and is to.
@@ -31,7 +32,7 @@ pub(super) struct Listing {
 impl Listing {
     /// Lists all of the container `name`, which is in `at`, and of its snapshots, where it moves to
     /// another store.
-    pub(super) fn of(at: &Store, to: &Store, name: &Name) -> Vec<Self> {
+    pub(super) fn of(at: &Store, to: &Store, name: &Name) -> Result<Vec<Self>, ListError> {
         let kept = kept(at, name);
         let snap = |snap: &Name| Dependent {
             lxcpath: to.spelled(name).join(snaps::SNAPS).to_string_lossy().into_owned(),
@@ -41,15 +42,19 @@ impl Listing {
             .into_iter()
             .map(|it| (kept.dir(&it), snap(&it)))
             .chain([(at.dir(name), Dependent::of(to, name))]);
-        all.flat_map(|(dir, becomes)| {
-            let bases = dependents::bases(&dir).into_iter().map(|it| it.dir());
-            bases
-                .map(|base| Self { was: entries_of(&base, &dir), base, becomes: becomes.clone() })
-                // One too many refuses what could be done; one too few loses files.
-                .filter(|it| !it.was.is_empty() || may_list(&it.base, at.lxcpath()))
-                .collect::<Vec<_>>()
-        })
-        .collect()
+        let mut listings = Vec::new();
+        for (dir, becomes) in all {
+            let bases = dependents::listed_bases(&dir)?.into_iter().map(|it| it.dir());
+            let bases = bases.map(|base| Self {
+                was: entries_of(&base, &dir),
+                base,
+                becomes: becomes.clone(),
+            });
+            // One too many refuses what could be done; one too few loses files.
+            listings
+                .extend(bases.filter(|it| !it.was.is_empty() || may_list(&it.base, at.lxcpath())));
+        }
+        Ok(listings)
     }
 
     /// Lists them under both while `moves` is carried out.
@@ -59,7 +64,7 @@ impl Listing {
     ) -> Result<(), E> {
         let listed = all.iter().try_for_each(|it| {
             dependents::add_copy(&it.base, &it.becomes)
-                .map_err(|error| E::from(ListError { path: it.base.clone(), error }))
+                .map_err(|error| E::from(ListError::Base { path: it.base.clone(), error }))
         });
         let moved = listed.and_then(|()| moves());
         for it in all {

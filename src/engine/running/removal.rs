@@ -11,7 +11,7 @@ use crate::engine::entry::script::{self, Script, Section};
 use crate::engine::running::command_socket::{Seat, SeatError};
 use crate::engine::running::event::{self, What};
 use crate::engine::running::record;
-use crate::engine::store::dependents::{self, Dependent};
+use crate::engine::store::dependents::{self, Dependent, Unlisted};
 use crate::engine::store::{
     RemoveError, Store, StoreError, command_for, mount_below, remove_draft, remove_drafts, snaps,
     take_away,
@@ -27,6 +27,8 @@ pub(in crate::engine) enum RemovalError {
     Unmanaged(PathBuf),
     #[error("others use its files: {0}; destroy them first")]
     Copied(String),
+    #[error(transparent)]
+    Unlisted(#[from] Unlisted),
     #[error("{ids} in the trash shows its files; `{wharf} trash empty {ids}` first")]
     Trashed { ids: String, wharf: String },
     #[error("it has snapshots in {dir}; `{command}` removes them")]
@@ -61,6 +63,7 @@ impl RemovalError {
             | Self::Trashed { .. }
             | Self::Snapshots { .. } => true,
             Self::Hook { .. }
+            | Self::Unlisted(_)
             | Self::Remove(_)
             | Self::Store(_)
             | Self::Seat(_)
@@ -211,7 +214,8 @@ pub(in crate::engine) fn check_dependents(store: &Store, name: &Name) -> Result<
 /// Refuses if there are copies that show this container's files.
 fn check_copies(store: &Store, name: &Name) -> Result<(), RemovalError> {
     check_live_copies(store, name)?;
-    let trashed = dependents::copies(&store.dir(name)).into_iter().filter(|it| it.dir().exists());
+    let listed = dependents::listed_copies(&store.dir(name))?.into_iter();
+    let trashed = listed.filter(|it| it.dir().exists());
     let mut trashed: Vec<String> = trashed.filter_map(|it| trash::id_in(&it.dir())).collect();
     if trashed.is_empty() {
         trashed = trashed_users(store, name);
@@ -221,7 +225,8 @@ fn check_copies(store: &Store, name: &Name) -> Result<(), RemovalError> {
 
 /// The same, where those in the trash do not count.
 pub(in crate::engine) fn check_live_copies(store: &Store, name: &Name) -> Result<(), RemovalError> {
-    let copies = dependents::copies(&store.dir(name)).into_iter().filter_map(|it| {
+    let listed = dependents::listed_copies(&store.dir(name))?.into_iter();
+    let copies = listed.filter_map(|it| {
         // One that was removed by hand is still listed.
         let there = it.dir();
         let counts = there.exists() && trash::id_in(&there).is_none();

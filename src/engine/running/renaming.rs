@@ -14,7 +14,7 @@ use crate::engine::config::{self, Config, ConfigErrors, Document, DocumentError}
 use crate::engine::host::mapped::{self, MappedJob};
 use crate::engine::image::hostname;
 use crate::engine::running::event::{self, What};
-use crate::engine::store::dependents::{self, Dependent};
+use crate::engine::store::dependents::{self, Dependent, Unlisted};
 use crate::engine::store::trash::{self, Trash, TrashId};
 use crate::engine::store::{Store, StoreError, regular_file};
 use crate::engine::terms::error::words;
@@ -36,6 +36,8 @@ pub(in crate::engine) enum RenamingError {
     Config(#[from] ConfigErrors),
     #[error(transparent)]
     Document(#[from] DocumentError),
+    #[error(transparent)]
+    Unlisted(#[from] Unlisted),
     #[error("its configuration is not text in UTF-8")]
     NotText,
     #[error("{path}: {}", words(source))]
@@ -137,7 +139,8 @@ impl Renaming<'_> {
         added: &Dependent,
         is_over: impl Fn(&Dependent) -> bool,
     ) -> Result<(), RenamingError> {
-        for base in dependents::bases(&self.store.dir(self.new)) {
+        let bases = dependents::listed_bases(&self.store.dir(self.new));
+        for base in bases? {
             let dir = base.dir();
             let listed = dependents::copies(&dir);
             let mut over = listed.iter().filter(|it| is_over(it)).peekable();

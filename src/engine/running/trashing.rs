@@ -164,7 +164,7 @@ fn moved_there(
         }
     }
     let room = trash.store(id);
-    let listings = Listing::of(store, &room, name);
+    let listings = Listing::of(store, &room, name)?;
     Listing::move_all(&listings, || trash.take_in(id, name).map_err(TrashingError::from))?;
     if statvfs(trash.dir()).is_ok_and(|it| it.blocks_available() < it.blocks() / FREE_SHARE) {
         let empty = format!("`{} trash empty {id}` does", command_for(store.lxcpath()));
@@ -189,7 +189,7 @@ pub(in crate::engine) fn bring_back(
     }
     let mut notes = check_bases(store, &room, old)?;
     if new == old {
-        let listings = Listing::of(&room, store, old);
+        let listings = Listing::of(&room, store, old)?;
         Listing::move_all(&listings, || trash.give_back(id, new).map_err(back))?;
         event::publish(store.lxcpath(), new, What::Restored);
     } else {
@@ -286,7 +286,8 @@ pub(in crate::engine) fn check_removal(store: &Store, id: &TrashId) -> Result<()
     let kept = listing::kept(&room, id.name());
     let snapshots = snaps::names(&kept).into_iter().map(|it| kept.dir(&it));
     for dir in [trash.place(id)].into_iter().chain(snapshots) {
-        let copies = dependents::copies(&dir).into_iter().map(|it| it.dir());
+        let listed = dependents::listed_copies(&dir).map_err(RemovalError::from)?;
+        let copies = listed.into_iter().map(|it| it.dir());
         let own = |it: &Path| trash::id_in(it).is_some_and(|it| it == id.to_string());
         let mut copies = copies.filter(|it| it.exists() && !own(it));
         if let Some(copy) = copies.next() {
@@ -303,7 +304,7 @@ pub(in crate::engine) fn check_removal(store: &Store, id: &TrashId) -> Result<()
 pub(in crate::engine) fn remove(store: &Store, id: &TrashId) -> Result<(), RemovalError> {
     check_removal(store, id)?;
     let room = Trash::of(store).store(id);
-    let listings = Listing::of(&room, &room, id.name());
+    let listings = Listing::of(&room, &room, id.name()).unwrap_or_default();
     Trash::of(store).remove(id)?;
     listings.iter().for_each(Listing::forget);
     Ok(())

@@ -10,6 +10,7 @@ use std::{fs, io};
 use super::small::small_file;
 use super::{Store, draft_name, replace};
 use crate::engine::host::lxcpath::Lxcpath;
+use crate::engine::terms::error::words;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::patience::Patience;
 
@@ -42,12 +43,32 @@ impl Dependent {
 
 /// Returns the containers whose files the one in `dir` shows.
 pub(in crate::engine) fn bases(dir: &Path) -> Vec<Dependent> {
-    read(&dir.join(BASES))
+    read(&dir.join(BASES)).unwrap_or_default()
 }
 
 /// Returns the copies that show the files of the one in `dir`.
 pub(in crate::engine) fn copies(dir: &Path) -> Vec<Dependent> {
-    read(&dir.join(COPIES))
+    read(&dir.join(COPIES)).unwrap_or_default()
+}
+
+/// The same for who would remove these files: a list that cannot be read may be a long one.
+pub(in crate::engine) fn listed_copies(dir: &Path) -> Result<Vec<Dependent>, Unlisted> {
+    let path = dir.join(COPIES);
+    read(&path).map_err(|error| Unlisted { path, error })
+}
+
+/// The same for who would move the one in `dir`, which they list.
+pub(in crate::engine) fn listed_bases(dir: &Path) -> Result<Vec<Dependent>, Unlisted> {
+    let path = dir.join(BASES);
+    read(&path).map_err(|error| Unlisted { path, error })
+}
+
+/// Why it is not known which containers show the files of another one.
+#[derive(Debug, thiserror::Error)]
+#[error("read {path}, which tells of the containers that share files with it: {}", words(error))]
+pub(in crate::engine) struct Unlisted {
+    path: PathBuf,
+    error: io::Error,
 }
 
 /// Records whose files the copy in `dir` shows.
@@ -58,7 +79,7 @@ pub(in crate::engine) fn set_bases(dir: &Path, bases: &[Dependent]) -> io::Resul
 /// Records that `copy` shows the files of the container in `dir`.
 pub(in crate::engine) fn add_copy(dir: &Path, copy: &Dependent) -> io::Result<()> {
     let _one_by_one = hold(dir)?;
-    let mut all = copies(dir);
+    let mut all = read(&dir.join(COPIES))?;
     if !all.contains(copy) {
         all.push(copy.clone());
     }
@@ -69,7 +90,7 @@ pub(in crate::engine) fn add_copy(dir: &Path, copy: &Dependent) -> io::Result<()
 pub(in crate::engine) fn remove_copy(dir: &Path, copy: &Dependent) -> io::Result<()> {
     let _one_by_one = hold(dir)?;
     let path = dir.join(COPIES);
-    let all = copies(dir);
+    let all = read(&path)?;
     let left: Vec<Dependent> = all.iter().filter(|it| *it != copy).cloned().collect();
     match (left.len() == all.len(), left.is_empty()) {
         (true, _) => Ok(()),
@@ -132,16 +153,19 @@ pub(super) fn remove_drafts(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Two lines for each.
-fn read(path: &Path) -> Vec<Dependent> {
-    let text = small_file(path).unwrap_or_default();
+/// Two lines for each. Without the file there are none.
+fn read(path: &Path) -> io::Result<Vec<Dependent>> {
+    let text = match small_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        text => text?,
+    };
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();
     let pairs = lines.chunks_exact(2).filter_map(|it| {
         let [lxcpath, name] = it else { return None };
         Some(Dependent { lxcpath: (*lxcpath).to_owned(), name: (*name).to_owned() })
     });
-    pairs.collect()
+    Ok(pairs.collect())
 }
 
 fn write(path: &Path, all: &[Dependent]) -> io::Result<()> {
@@ -168,6 +192,20 @@ mod tests {
         assert_eq!(copies(dir.path()), [copy("b")]);
         remove_copy(dir.path(), &copy("b")).unwrap();
         assert!(!file.exists());
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_read_is_not_written_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let copy = Dependent { lxcpath: "/lxc".to_owned(), name: "a".to_owned() };
+        let other = dir.path().join("other");
+        fs::write(&other, "/lxc\nb\n").unwrap();
+        std::os::unix::fs::symlink(&other, dir.path().join(COPIES)).unwrap();
+        add_copy(dir.path(), &copy).unwrap_err();
+        remove_copy(dir.path(), &copy).unwrap_err();
+        listed_copies(dir.path()).unwrap_err();
+        assert!(dir.path().join(COPIES).is_symlink());
+        assert_eq!(listed_copies(&dir.path().join("none")).unwrap(), []);
     }
 
     #[test]

@@ -19,6 +19,9 @@ use crate::engine::terms::error::words;
 /// The name of a container's directory within its draft.
 pub(in crate::engine) const IN_DRAFT: &CStr = c"draft";
 
+/// The file in a container's directory that marks it as incomplete (LXC's convention).
+pub(super) const PARTIAL: &str = "partial";
+
 /// Directories deeper than this are moved up and removed from there, so that an image full of
 /// nested directories costs no more descriptors than others.
 const MAX_DEPTH: usize = 64;
@@ -40,9 +43,27 @@ pub(in crate::engine) enum RemoveError {
          its way elsewhere", from.display(), to.display(), words(error)
     )]
     GiveBack { from: PathBuf, to: PathBuf, error: io::Error },
+    #[error(
+        "{0}; a part of it is gone, so that it cannot be used any more: remove it again once that is \
+         mended"
+    )]
+    Half(Box<Self>),
     /// By another process.
     #[error("{0}")]
     Elsewhere(String),
+}
+
+impl RemoveError {
+    /// Returns whether another user might be allowed to.
+    pub(super) fn is_denied(&self) -> bool {
+        match self {
+            Self::Remove { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+            Self::Half(error) => error.is_denied(),
+            Self::Mount(_) | Self::Immutable(_) | Self::GiveBack { .. } | Self::Elsewhere(_) => {
+                false
+            }
+        }
+    }
 }
 
 /// Removes `name` in the directory `parent`, with everything below. A link is removed as itself.
@@ -52,19 +73,31 @@ pub(in crate::engine) fn remove_tree(
     name: &CStr,
     shown: &Path,
 ) -> Result<(), RemoveError> {
-    let parent = parent.as_fd();
+    remove_counting(parent.as_fd(), name, shown, &mut 0)
+}
+
+/// The same, and counts what was removed also when it fails.
+fn remove_counting(
+    parent: BorrowedFd<'_>,
+    name: &CStr,
+    shown: &Path,
+    removed: &mut u64,
+) -> Result<(), RemoveError> {
     if remove_leaf(parent, name, shown)? {
+        *removed += 1;
         return Ok(());
     }
     let top = open(parent, name, shown)?;
-    let mut moved = 0;
-    while empty(&top, shown, 1, &mut Moved { top: &top, count: &mut moved })? > 0 {}
-    remove_dir(parent, name, shown)
+    let mut work = TreeRemoval { top: &top, moved: 0, removed };
+    while empty(&top, shown, 1, &mut work)? > 0 {}
+    remove_dir(parent, name, shown)?;
+    *removed += 1;
+    Ok(())
 }
 
 /// Removes the container's directory `name` in `parent`: it is moved into the draft `hidden` first,
 /// so that a command killed in the middle leaves nothing under its own name. On failure the
-/// container is there as before, as long as its configuration is.
+/// container is there as before; if a part of it is gone, it is marked as incomplete.
 pub(super) fn remove_container(
     parent: impl AsFd,
     name: &CStr,
@@ -100,13 +133,22 @@ fn remove_in_draft(
         }
         moved => moved.map_err(|error| failed(shown, error))?,
     }
-    let removed = remove_all_but_config(draft, IN_DRAFT, shown);
-    if removed.is_err() {
-        // The first error is the one to report.
-        _ = rename(draft, IN_DRAFT, parent, name);
-        return removed;
+    match remove_all_but_config(draft, IN_DRAFT, shown) {
+        Ok(()) => remove_tree(draft, IN_DRAFT, shown),
+        // Without a mark the next command removes the rest.
+        Err(error @ RemoveError::Half(_)) if !is_marked(draft, shown) => Err(error),
+        Err(error) => {
+            // The first error is the one to report.
+            _ = rename(draft, IN_DRAFT, parent, name);
+            Err(error)
+        }
     }
-    remove_tree(draft, IN_DRAFT, shown)
+}
+
+/// Returns whether a directory in a draft has the mark of what is incomplete.
+fn is_marked(draft: BorrowedFd<'_>, shown: &Path) -> bool {
+    open(draft, IN_DRAFT, shown)
+        .is_ok_and(|it| fstatat(&it, PARTIAL, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok())
 }
 
 /// Renames, and replaces nothing. Some file systems cannot promise that; nobody else makes these
@@ -129,23 +171,40 @@ fn remove_all_but_config(
     shown: &Path,
 ) -> Result<(), RemoveError> {
     let dir = open(parent, hidden, shown)?;
-    for name in names(&dir, shown)?.iter().filter(|it| it.as_c_str() != c"config") {
-        remove_tree(&dir, name, &shown.join(name.to_string_lossy().as_ref()))?;
+    let mut removed = 0;
+    // The mark of one that is incomplete already goes last as well.
+    let stays = |it: &CString| it.as_c_str() == c"config" || it.as_bytes() == PARTIAL.as_bytes();
+    for name in names(&dir, shown)?.iter().filter(|it| !stays(it)) {
+        let path = shown.join(name.to_string_lossy().as_ref());
+        let done = remove_counting(dir.as_fd(), name, &path, &mut removed);
+        if let Err(error) = done {
+            return Err(if removed > 0 { half(&dir, error) } else { error });
+        }
     }
     Ok(())
 }
 
-/// Where directories that are too deep are moved, under unique names.
-struct Moved<'a> {
-    top: &'a OwnedFd,
-    count: &'a mut u64,
+/// Marks what was removed in part, as LXC marks what is incomplete: nothing starts or restores it.
+fn half(dir: &OwnedFd, error: RemoveError) -> RemoveError {
+    let flags = OFlag::O_CREAT | OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    // What it lacks then is seen by whoever moves it.
+    _ = nix::fcntl::openat(dir, PARTIAL, flags, Mode::S_IRUSR | Mode::S_IWUSR);
+    RemoveError::Half(Box::new(error))
 }
 
-impl Moved<'_> {
-    fn take(&mut self, from: BorrowedFd<'_>, name: &CStr) -> nix::Result<()> {
+/// The removal of one tree.
+struct TreeRemoval<'a> {
+    /// Where directories that are too deep are moved, under unique names.
+    top: &'a OwnedFd,
+    moved: u64,
+    removed: &'a mut u64,
+}
+
+impl TreeRemoval<'_> {
+    fn move_up(&mut self, from: BorrowedFd<'_>, name: &CStr) -> nix::Result<()> {
         loop {
-            *self.count += 1;
-            let hidden = format!(".wharf-removed-{}", self.count);
+            self.moved += 1;
+            let hidden = format!(".wharf-removed-{}", self.moved);
             match fstatat(self.top, hidden.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
                 Err(Errno::ENOENT) => return renameat(from, name, self.top, hidden.as_str()),
                 Err(error) => return Err(error),
@@ -160,22 +219,24 @@ fn empty(
     dir: &OwnedFd,
     shown: &Path,
     depth: usize,
-    moved: &mut Moved<'_>,
+    work: &mut TreeRemoval<'_>,
 ) -> Result<usize, RemoveError> {
     let mut left = 0;
     for name in names(dir, shown)? {
         let path = shown.join(name.to_string_lossy().as_ref());
         if remove_leaf(dir.as_fd(), &name, &path)? {
+            *work.removed += 1;
             continue;
         }
         if depth >= MAX_DEPTH {
-            moved.take(dir.as_fd(), &name).map_err(|error| failed(&path, error))?;
+            work.move_up(dir.as_fd(), &name).map_err(|error| failed(&path, error))?;
             left += 1;
             continue;
         }
         let child = open(dir.as_fd(), &name, &path)?;
-        left += empty(&child, &path, depth + 1, moved)?;
+        left += empty(&child, &path, depth + 1, work)?;
         remove_dir(dir.as_fd(), &name, &path)?;
+        *work.removed += 1;
     }
     Ok(left)
 }
@@ -313,6 +374,20 @@ mod tests {
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         assert!(victim.exists());
+    }
+
+    #[test]
+    fn what_was_removed_is_counted_and_the_rest_marked() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = OwnedFd::from(fs::File::open(dir.path()).unwrap());
+        let mend = || RemoveError::Mount(dir.path().to_path_buf());
+        assert!(matches!(half(&at, mend()), RemoveError::Half(_)));
+        assert!(dir.path().join(PARTIAL).exists());
+        let mut removed = 0;
+        fs::create_dir_all(dir.path().join("tree/a")).unwrap();
+        fs::write(dir.path().join("tree/a/file"), "").unwrap();
+        remove_counting(at.as_fd(), c"tree", &dir.path().join("tree"), &mut removed).unwrap();
+        assert_eq!(removed, 3);
     }
 
     #[test]

@@ -46,8 +46,14 @@ pub(super) fn remove_drafts(path: &Path) {
     drafts(path).for_each(|it| _ = std::fs::remove_file(it));
 }
 
+/// Returns whether `dir` has drafts of one of these files, of active or of killed writers.
+pub(super) fn has_drafts(dir: &Path, files: &[&str]) -> bool {
+    let mut entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.any(|it| files.iter().any(|file| is_draft(&it.file_name(), file.as_ref())))
+}
+
 /// Lists the drafts of `path`, those of active and of killed writers.
-pub(super) fn drafts(path: &Path) -> impl Iterator<Item = PathBuf> {
+fn drafts(path: &Path) -> impl Iterator<Item = PathBuf> {
     let dir = path.parent().map(std::fs::read_dir);
     let entries = dir.into_iter().flatten().flatten().flatten();
     let is_of = |file: &OsStr| path.file_name().is_some_and(|name| is_draft(file, name));

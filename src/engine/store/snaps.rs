@@ -34,11 +34,11 @@ pub(in crate::engine) fn store_of(store: &Store, name: &Name) -> Store {
     Store::new(&Lxcpath::open(lxcpath.host(), &place))
 }
 
-/// Lists the snapshots of a store, the first one first.
+/// Lists the snapshots of a store, the first one first, and those of which a removal has left a part.
 pub(in crate::engine) fn names(snaps: &Store) -> Vec<Name> {
     let entries = fs::read_dir(snaps.lxcpath()).into_iter().flatten().flatten();
     let names = entries.filter_map(|it| it.file_name().to_str()?.parse::<Name>().ok());
-    let mut names: Vec<Name> = names.filter(|it| snaps.exists(it)).collect();
+    let mut names: Vec<Name> = names.filter(|it| snaps.config_path(it).is_file()).collect();
     names.sort_by_key(|it| (number(it), it.clone()));
     names
 }

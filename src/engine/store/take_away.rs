@@ -40,9 +40,7 @@ fn or_as_its_users(
     removes: Removes,
 ) -> Result<(), RemoveError> {
     match done {
-        Err(RemoveError::Remove { source, .. })
-            if source.kind() == io::ErrorKind::PermissionDenied && !geteuid().is_root() =>
-        {
+        Err(error) if error.is_denied() && !geteuid().is_root() => {
             let (lxcpath, name) = (lxcpath.dir().to_path_buf(), name.to_owned());
             let job = MappedJob::Remove { lxcpath, name, removes };
             let removed = mapped::run(None, &job, &Progress::default());

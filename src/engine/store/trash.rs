@@ -110,15 +110,19 @@ impl Trash {
     pub(in crate::engine) fn list(&self) -> Result<Vec<TrashId>, TrashError> {
         let Some(dir) = self.open()? else { return Ok(Vec::new()) };
         let ids = dir.names()?.into_iter().filter_map(|it| it.parse::<TrashId>().ok());
-        let is_there = |it: &TrashId| matches!(dir.open(&it.to_string()), Ok(Some(room)) if room.has(it.name.as_str()));
-        let mut found: Vec<TrashId> = ids.filter(is_there).collect();
+        let mut found = Vec::new();
+        for id in ids {
+            if is_in(&id, dir.open(&id.to_string()))? {
+                found.push(id);
+            }
+        }
         found.sort();
         Ok(found)
     }
 
     /// Returns whether it is there.
-    pub(in crate::engine) fn has(&self, id: &TrashId) -> bool {
-        matches!(self.room(id), Ok(Some(room)) if room.has(id.name.as_str()))
+    pub(in crate::engine) fn has(&self, id: &TrashId) -> Result<bool, TrashError> {
+        is_in(id, self.room(id))
     }
 
     /// Returns where the container is in it.
@@ -293,6 +297,16 @@ impl Trash {
     }
 }
 
+/// Returns whether the container is in its room. What others have put there under such a name is no
+/// room; one that cannot be looked into may well have it.
+fn is_in(id: &TrashId, room: Result<Option<OpenDir>, TrashError>) -> Result<bool, TrashError> {
+    match room {
+        Ok(Some(room)) => Ok(room.has(id.name.as_str())),
+        Ok(None) | Err(TrashError::NoDirectory(_) | TrashError::Foreign { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Moves a container's directory to a place that is free.
 fn move_container(
     (from, name): (&OpenDir, &Name),
@@ -401,6 +415,10 @@ mod tests {
         assert_eq!(fs::read_to_string(trash.place(&whole).join("config")).unwrap(), "whole");
         assert!(trash.bytes(&whole, None).is_some());
         assert!(trash.store(&whole).exists(&web));
+        // One that cannot be looked into is not taken for one that is not there.
+        let source = io::Error::from(Errno::EMFILE);
+        let unknown = TrashError::Open { path: trash.place(&whole), source };
+        is_in(&whole, Err(unknown)).unwrap_err();
         let taken = trash.give_back(&whole, &web).unwrap_err();
         assert!(matches!(taken, TrashError::Taken(_)), "{taken}");
     }
@@ -418,7 +436,7 @@ mod tests {
             read("web/secret") + &read("size") == "mineuntouched"
         };
         let refuses = || {
-            assert!(!trash.has(&id) && trash.bytes(&id, None).is_none());
+            assert!(!trash.has(&id).unwrap_or_default() && trash.bytes(&id, None).is_none());
             trash.give_back(&id, &"new".parse().unwrap()).unwrap_err();
             trash.clear_room(&id);
             assert!(trash.tidy().is_empty() && there());

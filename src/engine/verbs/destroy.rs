@@ -10,7 +10,7 @@ use crate::engine::running::reclaim::{self, ReclaimError};
 use crate::engine::running::record::{self, Record};
 use crate::engine::running::removal::{self, RemovalError};
 use crate::engine::running::trashing::{self, Trashed, TrashingError};
-use crate::engine::store::{Store, StoreError};
+use crate::engine::store::{Store, StoreError, no_such};
 use crate::engine::terms::patience::Patience;
 use crate::engine::verbs::proxmox::{self, Pct};
 use crate::engine::{Engine, Error, ErrorKind, Name, State, Verb};
@@ -18,8 +18,8 @@ use crate::engine::{Engine, Error, ErrorKind, Name, State, Verb};
 /// Why a container was not destroyed.
 #[derive(Debug, thiserror::Error)]
 enum DestroyError {
-    #[error("it is not defined: {0} is missing")]
-    Missing(PathBuf),
+    #[error("{0}")]
+    Missing(String),
     #[error("it is {0}; stop it first")]
     Running(State),
     #[error("Proxmox manages it ({}); `{instead}` removes it with its disks", conf.display())]
@@ -135,7 +135,7 @@ impl Engine {
         }
         // A destruction that was killed has left only a record.
         if !had_record && !had_draft {
-            return Err(DestroyError::Missing(dir));
+            return Err(DestroyError::Missing(no_such(store.lxcpath())));
         }
         record::forget(&self.lxcpath, name).map_err(RemovalError::Forget)?;
         Ok(None)

@@ -64,6 +64,9 @@ impl Draft {
         };
         let before = regular_file(&path).map_err(|source| {
             let kind = kind_of(&source);
+            if let (ConfigFile::Of(name), ErrorKind::NotFound) = (file, kind) {
+                return engine.no_such(verb, name);
+            }
             let path = path.clone();
             failed(kind, StoreError::Read { path, source }.into())
         })?;

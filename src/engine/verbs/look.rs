@@ -1,7 +1,6 @@
 //! The read-only verbs `ls`, `info` and `ps`, and signalling a process from their results.
 
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -15,7 +14,7 @@ use crate::engine::running::record::{self, Record, last_words};
 use crate::engine::seen::process::Process;
 use crate::engine::seen::sample::{Container, Detail, HIDDEN, Sample, Unmanaged};
 use crate::engine::seen::sampler::{DetailInterest, Interest, Sampler, unmanaged};
-use crate::engine::store::Store;
+use crate::engine::store::{Store, no_such};
 use crate::engine::{Engine, Error, ErrorKind, Host, Name, State, Verb, sys};
 
 /// Why a process cannot be signalled.
@@ -116,13 +115,15 @@ impl Engine {
 
     fn look_at(&self, name: &Name, interest: &Interest) -> Result<Container, Error> {
         let mut seen = Sampler::once(self, Some(name)).sample(interest).containers;
-        seen.pop().map_or_else(|| self.visible(name).and_then(|()| Err(self.nowhere(name))), Ok)
+        seen.pop().map_or_else(
+            || self.visible(name).and_then(|()| Err(self.no_such(Verb::Info, name))),
+            Ok,
+        )
     }
 
-    fn nowhere(&self, name: &Name) -> Error {
-        let home: PathBuf = self.lxcpath().join(name.as_str());
-        let why = format!("there is no {}/config, and it is not running", home.display());
-        Error::new(Verb::Info, name, ErrorKind::NotFound, why)
+    /// Returns the error of a verb on a container that is neither defined nor running.
+    pub fn no_such(&self, verb: Verb, name: &Name) -> Error {
+        Error::new(verb, name, ErrorKind::NotFound, no_such(&self.lxcpath))
     }
 
     /// Lists the processes of a running container as a forest. A single sample has no rates: CPU

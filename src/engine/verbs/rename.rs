@@ -9,14 +9,14 @@ use crate::engine::running::reclaim::{self, ReclaimError};
 use crate::engine::running::record;
 use crate::engine::running::removal::{self, RemovalError};
 use crate::engine::running::renaming::{Renaming, RenamingError};
-use crate::engine::store::{RemoveError, Store, StoreError};
+use crate::engine::store::{RemoveError, Store, StoreError, no_such};
 use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
 
 /// Why the container has its old name.
 #[derive(Debug, thiserror::Error)]
 enum RenameError {
-    #[error("it is not defined: {0} is missing")]
-    Missing(PathBuf),
+    #[error("{0}")]
+    Missing(String),
     #[error("{0} already exists; choose another name or destroy it first")]
     Exists(PathBuf),
     #[error("Proxmox manages it, and knows it by this name")]
@@ -78,7 +78,7 @@ impl Engine {
             pending::settle(store, it)?;
         }
         if !store.exists(old) {
-            return Err(RenameError::Missing(store.config_path(old)));
+            return Err(RenameError::Missing(no_such(store.lxcpath())));
         }
         if to.symlink_metadata().is_ok() {
             return Err(RenameError::Exists(to));

@@ -15,7 +15,7 @@ use super::create::{
 use crate::engine::running::pending;
 use crate::engine::running::reclaim::{self, ReclaimError};
 use crate::engine::running::removal::{self, RemovalError};
-use crate::engine::store::{RemoveError, Store, StoreError, size, small_file, snaps};
+use crate::engine::store::{RemoveError, Store, StoreError, no_such, size, small_file, snaps};
 use crate::engine::terms::progress::Progress;
 use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
 
@@ -49,12 +49,14 @@ impl Snapshots {
 /// Why it was not done.
 #[derive(Debug, thiserror::Error)]
 enum SnapshotError {
-    #[error("it is not defined: {0} is missing")]
-    Missing(PathBuf),
+    #[error("{0}")]
+    Missing(String),
     #[error("it has no snapshot {snap}{}", others(has))]
     NoSnapshot { snap: String, has: Vec<Name> },
     #[error("it has no snapshots")]
     None,
+    #[error("a part of snapshot {0} was removed or never made, and only `delete` takes it")]
+    Incomplete(Name),
     #[error(transparent)]
     Create(#[from] CreateError),
     #[error(transparent)]
@@ -87,6 +89,7 @@ impl SnapshotError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Missing(_) | Self::NoSnapshot { .. } | Self::None => ErrorKind::NotFound,
+            Self::Incomplete(_) => ErrorKind::Invalid,
             Self::Create(error) => error.kind(),
             Self::Store(StoreError::Busy(_)) => ErrorKind::Busy,
             Self::Removal { error, .. } | Self::Replaced(error) if error.is_refusal() => {
@@ -110,7 +113,7 @@ impl Engine {
         let kept = snaps::store_of(&store, name);
         let dir = kept.lxcpath().spelled();
         if !store.exists(name) && !kept.lxcpath().exists() {
-            let error = SnapshotError::Missing(store.config_path(name));
+            let error = SnapshotError::Missing(no_such(store.lxcpath()));
             return Err(Error::new(Verb::Snapshot, name, error.kind(), error));
         }
         let all = snaps::names(&kept).into_iter().map(|it| described(&kept, it));
@@ -136,7 +139,7 @@ impl Engine {
             let _lock = store.lock(name)?;
             pending::settle(&store, name)?;
             let kept = snaps::store_of(&store, name);
-            let snap = find(&kept, snap)?;
+            let snap = find(&store, name, &kept, snap)?;
             delete(&kept, &snap)
         })();
         deleted.map_err(|error| Error::new(Verb::Snapshot, name, error.kind(), error))
@@ -145,25 +148,30 @@ impl Engine {
     /// Removes all snapshots of `name`, and returns which. One that cannot be removed does not keep
     /// the others; the first reason is reported.
     pub fn delete_snapshots(&self, name: &Name) -> Result<Vec<Name>, Error> {
-        let deleted = (|| {
-            let store = Store::new(&self.lxcpath);
-            let _lock = store.lock(name)?;
-            pending::settle(&store, name)?;
-            let kept = snaps::store_of(&store, name);
-            let names = snaps::names(&kept);
-            if names.is_empty() {
-                // An empty directory is of no use.
-                _ = std::fs::remove_dir(kept.lxcpath());
-                return Err(SnapshotError::None);
+        self.try_delete_all(name)
+            .map_err(|error| Error::new(Verb::Snapshot, name, error.kind(), error))
+    }
+
+    fn try_delete_all(&self, name: &Name) -> Result<Vec<Name>, SnapshotError> {
+        let store = Store::new(&self.lxcpath);
+        let _lock = store.lock(name)?;
+        pending::settle(&store, name)?;
+        let kept = snaps::store_of(&store, name);
+        let names = snaps::names(&kept);
+        if names.is_empty() {
+            // An empty directory is of no use.
+            _ = std::fs::remove_dir(kept.lxcpath());
+            if !store.exists(name) {
+                return Err(SnapshotError::Missing(no_such(store.lxcpath())));
             }
-            let mut first = None;
-            for it in &names {
-                let failed = delete(&kept, it).err();
-                first = first.or(failed);
-            }
-            first.map_or(Ok(names), Err)
-        })();
-        deleted.map_err(|error| Error::new(Verb::Snapshot, name, error.kind(), error))
+            return Err(SnapshotError::None);
+        }
+        let mut first = None;
+        for it in &names {
+            let failed = delete(&kept, it).err();
+            first = first.or(failed);
+        }
+        first.map_or(Ok(names), Err)
     }
 
     fn try_take(
@@ -177,7 +185,7 @@ impl Engine {
         let _lock = store.lock(name)?;
         pending::settle(&store, name)?;
         if !store.exists(name) {
-            return Err(SnapshotError::Missing(store.config_path(name)));
+            return Err(SnapshotError::Missing(no_such(store.lxcpath())));
         }
         let _seat = original.hold_still()?;
         reclaim::clean_up_held(&self.lxcpath, name)?;
@@ -226,8 +234,11 @@ fn alike(from: &Name) -> Copy {
     }
 }
 
-fn find(kept: &Store, snap: &str) -> Result<Name, SnapshotError> {
+fn find(store: &Store, name: &Name, kept: &Store, snap: &str) -> Result<Name, SnapshotError> {
     let has = snaps::names(kept);
+    if has.is_empty() && !store.exists(name) {
+        return Err(SnapshotError::Missing(no_such(store.lxcpath())));
+    }
     match has.iter().find(|it| it.as_str() == snap) {
         Some(found) => Ok(found.clone()),
         None => Err(SnapshotError::NoSnapshot { snap: snap.to_owned(), has }),

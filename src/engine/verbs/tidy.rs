@@ -23,7 +23,7 @@ impl Engine {
                 renaming::settle_if_free(&store, &name);
             } else if let Ok(name) = entry.parse::<Name>() {
                 clear_snapshots(&store, &name);
-                forget_copies(&store, &name);
+                clear_written(&store, &name);
             }
         }
         record::remove_drafts(&self.lxcpath);
@@ -76,9 +76,9 @@ fn clear_snapshots(store: &Store, name: &Name) {
     }
 }
 
-/// Forgets copies that are listed, but were never finished.
-fn forget_copies(store: &Store, name: &Name) {
-    if !dependents::copies(&store.dir(name)).is_empty() {
+/// Removes files that were never finished, and forgets copies that are listed and were not either.
+fn clear_written(store: &Store, name: &Name) {
+    if store.has_drafts(name) || !dependents::copies(&store.dir(name)).is_empty() {
         store.tidy(name);
     }
 }

@@ -169,7 +169,7 @@ impl Engine {
         }
         let locks = [store.lock(&name)?, trash.lock(&id)?];
         pending::settle(store, &name)?;
-        if !trash.has(&id) {
+        if !trash.has(&id)? {
             // Another command was faster.
             return Err(TrashVerbError::Missing { has: trash.list()? });
         }
@@ -187,7 +187,7 @@ impl Engine {
         let trash = self.own_trash();
         let removed = (|| {
             let _lock = trash.lock(id)?;
-            if !trash.has(id) {
+            if !trash.has(id)? {
                 return Err(TrashVerbError::Missing { has: trash.list()? });
             }
             Ok(trashing::remove(&store, id)?)

@@ -159,10 +159,13 @@ fn apart(
 ) -> Result<(), CreateError> {
     let failed = |errno: Errno| CreateError::Make { path: place.into(), source: errno.into() };
     std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
+        let apart = || {
             attach(mount, place).map_err(failed)?;
             work()
-        });
+        };
+        let thread = std::thread::Builder::new().spawn_scoped(scope, apart);
+        let thread =
+            thread.map_err(|source| CreateError::Make { path: "a thread".into(), source })?;
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }

@@ -51,7 +51,10 @@ impl Engine {
         let kept = snaps::store_of(&store, name);
         let _lock = store.lock(name)?;
         pending::settle(&store, name)?;
-        let snap = find(&kept, snap)?;
+        let snap = find(&store, name, &kept, snap)?;
+        if !kept.exists(&snap) {
+            return Err(SnapshotError::Incomplete(snap));
+        }
         let original = Original { store: &kept, name: &snap };
         let create = Create::default();
         let mut copy = alike(&snap);
