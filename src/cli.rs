@@ -24,9 +24,10 @@ use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::ArgMatches;
 
-use self::failure::ErrorReport;
+use self::failure::{ErrorReport, UNWRITTEN};
 use self::invocation::Invocation;
 use crate::engine::Error;
 use crate::ui::Rights;
@@ -88,7 +89,7 @@ fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         None if matches.get_flag(args::READ_ONLY) => screen(&mut invocation, Rights::ReadOnly)?,
         None => screen(&mut invocation, Rights::Full)?,
     };
-    out.flush()?;
+    out.flush().context(UNWRITTEN)?;
     Ok(code)
 }
 

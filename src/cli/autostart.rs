@@ -44,6 +44,13 @@ impl ReadySign {
 }
 
 impl Turn {
+    const fn verb(&self) -> Verb {
+        match self {
+            Self::Start(_) => Verb::Start,
+            Self::Stop(_) => Verb::Stop,
+        }
+    }
+
     pub(super) const fn direction(&self) -> StartOrder {
         match self {
             Self::Stop(Stop::Ask | Stop::Gently { .. } | Stop::Kill) => StartOrder::Down,
@@ -125,8 +132,15 @@ fn begin(
 ) -> Receiver<Result<(), Error>> {
     let (sender, receiver) = channel();
     let (engine, name, turn) = (engine.clone(), name.clone(), turn.clone());
+    let unmade = (sender.clone(), turn.verb(), name.clone());
     // Nobody waits for a thread that is stuck; it ends with the program.
-    thread::spawn(move || _ = sender.send(take(&engine, &name, &turn, patience)));
+    let work = move || _ = sender.send(take(&engine, &name, &turn, patience));
+    if let Err(source) = thread::Builder::new().spawn(work) {
+        let (sender, verb, name) = unmade;
+        let source = std::io::Error::new(source.kind(), format!("make a thread: {source}"));
+        // The receiver is here.
+        _ = sender.send(Err(Error::new(verb, name, ErrorKind::Failed, source)));
+    }
     receiver
 }
 
@@ -136,11 +150,7 @@ fn ended(
     name: &Name,
     turn: &Turn,
 ) -> Result<(), Error> {
-    let verb = match turn {
-        Turn::Start(_) => Verb::Start,
-        Turn::Stop(_) => Verb::Stop,
-    };
-    let failed = |kind, why: &str| Err(Error::new(verb, name, kind, why.to_owned()));
+    let failed = |kind, why: &str| Err(Error::new(turn.verb(), name, kind, why.to_owned()));
     match result.recv_timeout(limit.saturating_duration_since(Instant::now())) {
         Ok(done) => done,
         Err(RecvTimeoutError::Timeout) => {

@@ -153,7 +153,8 @@ impl ChosenContainers {
         let threads = self.names.len().min(if asks { usize::MAX } else { AT_A_TIME });
         std::thread::scope(|scope| {
             for _ in 1..threads {
-                scope.spawn(work);
+                // Fewer do it as well.
+                _ = std::thread::Builder::new().spawn_scoped(scope, work);
             }
             work();
         });

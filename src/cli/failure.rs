@@ -8,6 +8,8 @@ use crate::engine::{Error, ErrorKind, Verb};
 /// The code of a program that SIGPIPE ended: the reader of our output has gone.
 const BROKEN_PIPE: u8 = 128 + 13;
 const FAILED: u8 = 1;
+/// What failed when the output did not get to where it was to be written.
+pub(super) const UNWRITTEN: &str = "cannot write the output";
 /// LXC's code for stopping a container that is not running.
 const NOT_RUNNING: u8 = 2;
 

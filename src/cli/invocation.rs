@@ -36,8 +36,8 @@ impl<'a> Invocation<'a> {
         Self { engine: Engine::open(lxcpath.map(PathBuf::as_path)), out, parser }
     }
 
-    /// Refuses what the table of verbs refuses in the container's state. A container that is not
-    /// defined is left to the engine, which reports that.
+    /// Refuses what the table of verbs refuses in the container's state. A container that is neither
+    /// defined nor running is refused, unless the verb can do without.
     pub(super) fn permit(&self, verb: Verb, name: &Name) -> anyhow::Result<()> {
         permit(&self.engine, verb, name)
     }
@@ -66,15 +66,21 @@ impl<'a> Invocation<'a> {
     }
 }
 
-/// Refuses what the table of verbs refuses in the container's state. A container that is not
-/// defined is left to the engine, which reports that.
+/// Refuses what the table of verbs refuses in the container's state. A container that is neither
+/// defined nor running is refused, unless the verb can do without.
 pub(super) fn permit(engine: &Engine, verb: Verb, name: &Name) -> anyhow::Result<()> {
     let state = engine.state(name)?;
+    if state == State::Stopped && !engine.is_defined(name) {
+        // A file is enough for these, or less: the engine reports what they lack.
+        let needs_none = matches!(verb, Verb::Start | Verb::Execute | Verb::Destroy);
+        return if needs_none || engine.stranger(name).is_some() {
+            Ok(())
+        } else {
+            Err(engine.no_such(verb, name).into())
+        };
+    }
     let Some(command) = command::of(verb) else { return Ok(()) };
     let Err(refusal) = command.allowed(state) else { return Ok(()) };
-    if state == State::Stopped && !engine.is_defined(name) {
-        return Ok(());
-    }
     // The caller may have seen it run only because a stranger said so.
     if let Some(stranger) = engine.stranger(name).filter(|_| state == State::Stopped) {
         return Err(Error::new(verb, name, ErrorKind::NotRunning, stranger).into());
@@ -104,8 +110,7 @@ pub(super) fn exists(engine: &Engine, verb: Verb, name: &Name) -> anyhow::Result
     if engine.is_defined(name) || engine.state(name)?.is_active() {
         return Ok(());
     }
-    let why = "there is no such container; `wharf ls` lists them";
-    Err(Error::new(verb, name, ErrorKind::NotFound, why).into())
+    Err(engine.no_such(verb, name).into())
 }
 
 /// Names Proxmox's own command where it owns the container.

@@ -34,10 +34,13 @@ use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
+
 use self::call::{LxcCall, LxcCommand, LxcRefusal};
 pub(super) use self::completed::{LxcWords, read_words};
 use self::getopt::GivenWords;
-use super::failure::ErrorReport;
+use super::failure::{ErrorReport, UNWRITTEN};
+use super::invocation;
 use crate::engine::shown::shown;
 use crate::engine::{Error, ErrorKind, Verb};
 
@@ -133,30 +136,49 @@ pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
 fn own_options(arguments: &[OsString]) -> (Vec<OsString>, &[OsString]) {
     let (mut own, mut rest) = (Vec::new(), arguments);
     while let Some((first, after)) = rest.split_first() {
-        let Some(word) = first.to_str() else { break };
-        let attached = word.strip_prefix("--lxcpath=").or_else(|| word.strip_prefix("-P"));
-        let path = match (word, attached) {
-            ("-q" | "--quiet", _) => {
-                own.push("--quiet".into());
-                rest = after;
-                continue;
-            }
-            ("-P" | "--lxcpath", _) => {
-                let Some((path, after)) = after.split_first() else { break };
-                rest = after;
-                path.clone()
-            }
-            (_, Some(path)) => {
-                rest = after;
-                path.into()
-            }
-            (_, None) => break,
+        let Some((quiet, path)) = first.to_str().and_then(own_option) else { break };
+        let (path, after) = match (path, after.split_first()) {
+            (OwnPath::Attached(path), _) => (Some(path.into()), after),
+            (OwnPath::Next, Some((path, after))) => (Some(path.clone()), after),
+            (OwnPath::Next, None) => break,
+            (OwnPath::None, _) => (None, after),
         };
-        let mut option = OsString::from("--lxcpath=");
-        option.push(path);
-        own.push(option);
+        own.extend(quiet.then(|| OsString::from("--quiet")));
+        own.extend(path.map(|it| {
+            let mut option = OsString::from("--lxcpath=");
+            option.push(it);
+            option
+        }));
+        rest = after;
     }
     (own, rest)
+}
+
+/// Where the lxcpath is that a word of the command line names.
+enum OwnPath<'a> {
+    None,
+    Attached(&'a str),
+    Next,
+}
+
+/// Reads one word by the rules of `wharf` itself, where `-P=DIR` is `-P DIR`: whether it asks for
+/// quiet, and the lxcpath. None: it is something else.
+fn own_option(word: &str) -> Option<(bool, OwnPath<'_>)> {
+    match word.strip_prefix("--") {
+        Some("quiet") => return Some((true, OwnPath::None)),
+        Some("lxcpath") => return Some((false, OwnPath::Next)),
+        Some(long) => return Some((false, OwnPath::Attached(long.strip_prefix("lxcpath=")?))),
+        None => (),
+    }
+    let letters = word.strip_prefix('-').filter(|it| !it.is_empty())?;
+    let after = letters.trim_start_matches('q');
+    let path = match after.strip_prefix('P') {
+        None if after.is_empty() => OwnPath::None,
+        None => return None,
+        Some("") => OwnPath::Next,
+        Some(path) => OwnPath::Attached(path.strip_prefix('=').unwrap_or(path)),
+    };
+    Some((letters.starts_with('q'), path))
 }
 
 fn named(name: &str, program: &str, rest: &[OsString]) -> ExitCode {
@@ -181,10 +203,12 @@ fn say(text: &str) {
 }
 
 fn run(command: &'static LxcCommand, program: &str, rest: &[OsString]) -> ExitCode {
-    let words = rest.iter().map(|it| it.to_str().map(str::to_owned));
-    let Some(words) = words.collect::<Option<Vec<String>>>() else {
-        say(&format!("{}: the arguments are not valid UTF-8\n", shown(program)));
-        return ExitCode::FAILURE;
+    let words = match rest.iter().map(|it| invocation::text(it)).collect::<Result<Vec<_>, _>>() {
+        Ok(words) => words,
+        Err(error) => {
+            say(&format!("{}: {error}\n", shown(program)));
+            return ExitCode::FAILURE;
+        }
     };
     let parts = command.parts.and_then(|it| it(&words));
     let own = parts.as_ref().map_or(&words, |it| &it.own);
@@ -210,7 +234,7 @@ fn run(command: &'static LxcCommand, program: &str, rest: &[OsString]) -> ExitCo
     };
     call.others = parts.map(|it| it.others);
     let ended = (command.run)(&mut call).and_then(|code| {
-        call.out.flush()?;
+        call.out.flush().context(UNWRITTEN)?;
         Ok(code)
     });
     ended.unwrap_or_else(|error| fail(&mut call, error))
@@ -291,13 +315,19 @@ mod tests {
         for (given, own, rest) in [
             ("-P /x -q lxc ls", "--lxcpath=/x --quiet", "lxc ls"),
             ("-P/x lxc ls", "--lxcpath=/x", "lxc ls"),
+            ("-P=/x lxc ls", "--lxcpath=/x", "lxc ls"),
+            ("-qP /x lxc ls", "--quiet --lxcpath=/x", "lxc ls"),
+            ("-qqP=/x --quiet lxc ls", "--quiet --lxcpath=/x --quiet", "lxc ls"),
             ("--lxcpath=/x ls -P /y", "--lxcpath=/x", "ls -P /y"),
         ] {
             let given = words(given);
             let (before, after) = own_options(&given);
             assert_eq!((before, after.to_vec()), (words(own), words(rest)));
         }
-        assert!(own_options(&words("ls -q")).0.is_empty());
+        for none in ["ls -q", "-qx lxc ls", "-qP", "--lxcpath", "- lxc", "-- lxc", "--quiet=1 lxc"]
+        {
+            assert!(own_options(&words(none)).0.is_empty(), "{none}");
+        }
     }
 
     #[test]

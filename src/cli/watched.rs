@@ -33,15 +33,16 @@ pub(in crate::cli) fn watched<T>(
     let (done, ended) = channel::<()>();
     let shown = progress.clone();
     let shows = !quiet && std::io::stderr().is_terminal();
-    let showing = thread::spawn(move || {
-        if shows {
-            show(&shown, &ended);
-        }
-    });
+    // Without a thread the work is done all the same.
+    let showing = shows
+        .then(|| thread::Builder::new().spawn(move || show(&shown, &ended)))
+        .and_then(Result::ok);
     let outcome = work(&progress);
     drop(done);
-    // It cannot panic.
-    _ = showing.join();
+    if let Some(showing) = showing {
+        // It cannot panic.
+        _ = showing.join();
+    }
     for it in caught {
         low_level::unregister(it);
     }

@@ -102,7 +102,7 @@ impl Store {
 
     /// Returns the path of the file that marks a container as being made (LXC's convention).
     pub(super) fn partial_path(&self, name: &Name) -> PathBuf {
-        self.dir(name).join("partial")
+        self.dir(name).join(remove::PARTIAL)
     }
 
     /// Returns whether LXC's `lxc-create` is making the container: it holds a lock of the file that
@@ -184,17 +184,19 @@ impl Store {
         locks.for_each(|it| drop(lock::lock(&it.path())));
     }
 
+    /// Returns whether writers of its files have left something, or are at it.
+    pub(in crate::engine) fn has_drafts(&self, name: &Name) -> bool {
+        let [bases, copies] = dependents::FILES;
+        replace::has_drafts(&self.dir(name), &["config", bases, copies])
+    }
+
     /// Removes what killed writers of its files have left, unless one is active.
     pub(in crate::engine) fn tidy(&self, name: &Name) {
         let dir = self.dir(name);
         let config = self.config_path(name);
-        let [bases, copies] = dependents::FILES.map(|it| dir.join(it));
-        let written = || {
-            [&config, &bases, &copies].into_iter().any(|it| replace::drafts(it).next().is_some())
-        };
         // Other commands wait while the lock is held, so it is taken only if there is something to
         // remove.
-        if (written() || dependents::lists_what_is_gone(&dir, &self.lxcpath))
+        if (self.has_drafts(name) || dependents::lists_what_is_gone(&dir, &self.lxcpath))
             && let Ok(_lock) = self.try_lock(name)
         {
             replace::remove_drafts(&config);
@@ -309,6 +311,12 @@ pub(in crate::engine) fn default_lxcpath() -> PathBuf {
         (home.join(".config/lxc/lxc.conf"), home.join(".local/share/lxc"))
     };
     configured_lxcpath(&config).unwrap_or(fallback)
+}
+
+/// Says that a container is not there, in the same words whatever was to be done with it.
+pub(in crate::engine) fn no_such(lxcpath: &Lxcpath) -> String {
+    let (path, wharf) = (lxcpath.display(), command_for(lxcpath));
+    format!("there is no such container in {path}; `{wharf} ls` lists them")
 }
 
 /// Returns how a command line for the containers in `lxcpath` begins, for advice.

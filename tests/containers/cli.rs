@@ -200,6 +200,18 @@ fn a_reader_that_leaves_early_is_no_error() {
 const WHARF: &str = env!("CARGO_BIN_EXE_wharf");
 
 #[test]
+fn output_that_cannot_be_written_is_an_error_that_says_so() {
+    for words in [&["help"][..], &["completion", "bash"], &["lxc", "version"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = command.args(words).stdout(full).output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {said}");
+        assert!(said.contains("cannot write the output: No space left"), "{words:?}: {said}");
+    }
+}
+
+#[test]
 fn an_error_is_one_write() {
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixDatagram;

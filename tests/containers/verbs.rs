@@ -106,3 +106,61 @@ fn every_verb_does_in_every_lasting_state_what_the_table_says() {
         }
     }
 }
+
+#[test]
+fn every_verb_names_a_container_that_is_not_there_in_the_same_way() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("none");
+    for line in [
+        "info",
+        "ps",
+        "start",
+        "stop",
+        "stop -k",
+        "stop -r",
+        "restart",
+        "freeze",
+        "unfreeze",
+        "checkpoint -D NOWHERE",
+        "restore -D NOWHERE",
+        "destroy",
+        "destroy --now",
+        "destroy -f",
+        "destroy --dry-run",
+        "clone NAME other",
+        "rename NAME other",
+        "snapshot",
+        "snapshot NAME list",
+        "snapshot NAME restore snap0",
+        "snapshot NAME delete snap0",
+        "snapshot NAME delete all",
+        "console",
+        "attach",
+        "cgroup NAME pids.max",
+        "cgroup NAME pids.max 10 --keep",
+        "signal NAME TERM",
+        "logs",
+        "logs -f",
+        "config show",
+        "config get NAME lxc.tty.max",
+        "config set NAME lxc.tty.max 3",
+        "config unset NAME lxc.tty.max",
+        "config check",
+        "config migrate",
+    ] {
+        let nowhere = lxcpath.path().join("nowhere").display().to_string();
+        let words = if line.contains("NAME") { line.to_owned() } else { format!("{line} NAME") };
+        let words = words.replace("NAME", &name).replace("NOWHERE", &nowhere);
+        let output = lxcpath.wharf(&words.split(' ').collect::<Vec<_>>());
+        let code = if line.starts_with("stop") || line == "restart" { 2 } else { 1 };
+        let said = text(&output.stderr);
+        let way =
+            format!("`{name}`: there is no such container in {}; `", lxcpath.path().display());
+        assert!(said.contains(&way), "{line}: {}", told(&output));
+        assert_eq!(output.status.code(), Some(code), "{line}: {}", told(&output));
+    }
+    assert_eq!(crate::support::tree(lxcpath.path()), Vec::<std::path::PathBuf>::new());
+}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 
+use anyhow::Context as _;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::call::{LxcCall, LxcCommand, NameFrom, refused};
@@ -45,12 +46,15 @@ fn monitor(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
         ended.err().map(|it| lines.send(Err(it)))
     };
     std::thread::scope(|scope| {
-        for engine in &engines {
+        let made = engines.iter().try_for_each(|engine| {
             let (lines, follow) = (lines.clone(), &follow);
-            scope.spawn(move || follow(engine, &lines));
-        }
+            let work = move || follow(engine, &lines);
+            std::thread::Builder::new().spawn_scoped(scope, work).map(drop)
+        });
         drop(lines);
-        let told = said.iter().try_for_each(|it| print(call.out, it));
+        let told = made
+            .context("make a thread")
+            .and_then(|()| said.iter().try_for_each(|it| print(call.out, it)));
         stop.store(true, Ordering::Relaxed);
         told
     })?;

@@ -53,6 +53,9 @@ Examples:
 fn cgroup(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let (name, rest) = named(matches)?;
     let keep = matches.get_flag("keep");
+    if rest.len() > 2 {
+        return Err(Usage("expected NAME [FILE [VALUE]]".into()).into());
+    }
     if let (true, [file, value]) = (keep, rest.as_slice())
         && (of_key(file).is_some() || invocation.engine.state(&name)? == State::Stopped)
     {
@@ -86,7 +89,7 @@ fn cgroup(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resu
                 }
             }
         }
-        [file, value] => {
+        [file, value, ..] => {
             let change = invocation.engine.cgroup_set(&name, file, value)?;
             if keep {
                 invocation.engine.cgroup_keep(&name, file, Some(value))?;
@@ -95,7 +98,6 @@ fn cgroup(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resu
                 invocation.json(&serde_json::to_value(&change)?)?;
             }
         }
-        _ => return Err(Usage("expected NAME [FILE [VALUE]]".into()).into()),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -55,6 +55,7 @@ fn logs(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result
         LogWriter { raw: matches.get_flag("raw"), begun: Vec::new(), out: &mut *invocation.out };
     let mut written = Ok(());
     if matches.get_flag("follow") {
+        exists(&invocation.engine, Verb::ReadConsole, &name)?;
         let mut first = true;
         invocation.engine.follow_console(&name, limit, &mut |bytes| {
             let bytes = if first { tail(bytes, last) } else { bytes };

@@ -11,6 +11,7 @@ use crate::cli::chosen::{self, ChosenContainers};
 use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, mention_proxmox, number, permit};
 use crate::command::Verb;
+use crate::engine::ErrorKind;
 use crate::engine::freeze;
 use crate::engine::stop::Stop;
 
@@ -133,7 +134,14 @@ fn end(invocation: &Invocation<'_>, matches: &ArgMatches, way: Stop) -> anyhow::
             permit(engine, verb, name)?;
         }
         mention_proxmox(engine, name, matches, way.into());
-        engine.stop(name, way)?;
+        engine.stop(name, way).map_err(|error| {
+            let absent = error.kind == ErrorKind::NotRunning && !engine.is_defined(name);
+            if absent && engine.stranger(name).is_none() {
+                engine.no_such(verb, name)
+            } else {
+                error
+            }
+        })?;
         Ok(0)
     })
 }
