@@ -134,3 +134,28 @@ fn without_another_thread_several_are_acted_on_one_after_the_other() {
         assert!(told(&output).contains(&format!("cannot freeze `{name}`")), "{}", told(&output));
     }
 }
+
+/// Where not even a directory can be made, what is to make room can go.
+#[test]
+fn a_container_and_a_snapshot_can_be_removed_from_a_full_disk() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let place = lxcpath.path().join("full");
+    fs::create_dir(&place).unwrap();
+    let script = "mount --make-rprivate / && mount -t tmpfs -o nr_inodes=60 none \"$1\" && \
+        wharf() { \"$0\" -P \"$lxcpath\" \"$@\"; }; lxcpath=$1 && \
+        wharf -q create \"$2\" && wharf snapshot \"$2\" && i=0 && \
+        while touch \"$1/$i\" 2>&-; do i=$((i + 1)); done && ! mkdir \"$1/none\" 2>&- && \
+        wharf snapshot \"$2\" delete snap0 && \
+        while touch \"$1/$i\" 2>&-; do i=$((i + 1)); done && ! mkdir \"$1/none\" 2>&- && \
+        ! wharf destroy \"$2\" && wharf destroy --now \"$2\" && ! ls -d \"$1/$2\" \"$1/.$2.new\" 2>&-";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", script, env!("CARGO_BIN_EXE_wharf")]);
+    command.arg(&place).arg(lxcpath.name("large"));
+    let output = finish(command);
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(told(&output).contains("the trash frees none"), "{}", told(&output));
+    fs::remove_dir(&place).unwrap();
+}

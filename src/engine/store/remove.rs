@@ -108,9 +108,13 @@ pub(super) fn remove_container(
     if remove_leaf(parent, name, shown)? {
         return Ok(());
     }
-    mkdirat(parent, hidden, Mode::S_IRWXU).map_err(|error| {
-        failed(&shown.with_file_name(OsStr::from_bytes(hidden.to_bytes())), error)
-    })?;
+    match mkdirat(parent, hidden, Mode::S_IRWXU) {
+        // What goes now is what makes room.
+        Err(Errno::ENOSPC | Errno::EDQUOT) => return remove_in_place(parent, name, shown),
+        made => made.map_err(|error| {
+            failed(&shown.with_file_name(OsStr::from_bytes(hidden.to_bytes())), error)
+        })?,
+    }
     let removed = remove_in_draft(parent, name, hidden, shown);
     // If something could not be removed, the first error is the one to report.
     let tidied = remove_dir(parent, hidden, shown);
@@ -126,11 +130,8 @@ fn remove_in_draft(
     let draft = open(parent, hidden, shown)?;
     let draft = draft.as_fd();
     match rename(parent, name, draft, IN_DRAFT) {
-        // Overlayfs does not move what is in a lower layer: the configuration goes last there.
-        Err(Errno::EXDEV) => {
-            remove_all_but_config(parent, name, shown)?;
-            return remove_tree(parent, name, shown);
-        }
+        // Overlayfs does not move what is in a lower layer.
+        Err(Errno::EXDEV) => return remove_in_place(parent, name, shown),
         moved => moved.map_err(|error| failed(shown, error))?,
     }
     match remove_all_but_config(draft, IN_DRAFT, shown) {
@@ -149,6 +150,30 @@ fn remove_in_draft(
 fn is_marked(draft: BorrowedFd<'_>, shown: &Path) -> bool {
     open(draft, IN_DRAFT, shown)
         .is_ok_and(|it| fstatat(&it, PARTIAL, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok())
+}
+
+/// Removes what cannot be moved first. The mark and the configuration go last.
+fn remove_in_place(parent: BorrowedFd<'_>, name: &CStr, shown: &Path) -> Result<(), RemoveError> {
+    let dir = open(parent, name, shown)?;
+    // Where there is no room for it, there is once a part has gone.
+    let marked = mark(&dir).is_ok();
+    match remove_all_but_config(parent, name, shown) {
+        Ok(()) => remove_tree(parent, name, shown),
+        Err(error @ RemoveError::Half(_)) => Err(error),
+        Err(error) => {
+            if marked {
+                // It is as before.
+                _ = unlinkat(&dir, PARTIAL, UnlinkatFlags::NoRemoveDir);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Marks a directory as incomplete, which it was not before.
+fn mark(dir: &OwnedFd) -> nix::Result<OwnedFd> {
+    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+    nix::fcntl::openat(dir, PARTIAL, flags, Mode::S_IRUSR | Mode::S_IWUSR)
 }
 
 /// Renames, and replaces nothing. Some file systems cannot promise that; nobody else makes these
@@ -186,9 +211,8 @@ fn remove_all_but_config(
 
 /// Marks what was removed in part, as LXC marks what is incomplete: nothing starts or restores it.
 fn half(dir: &OwnedFd, error: RemoveError) -> RemoveError {
-    let flags = OFlag::O_CREAT | OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    // What it lacks then is seen by whoever moves it.
-    _ = nix::fcntl::openat(dir, PARTIAL, flags, Mode::S_IRUSR | Mode::S_IWUSR);
+    // It may be there. Whoever moves it sees if it is not.
+    _ = mark(dir);
     RemoveError::Half(Box::new(error))
 }
 
