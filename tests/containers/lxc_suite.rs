@@ -1,7 +1,8 @@
 //! LXC's own shell tests, with wharf's links first in PATH: each passes wherever it passes with LXC on
 //! the same machine. They come with Debian's package `lxc-tests`; without it they are skipped. They use
 //! LXC's own directory, so they run one after another, and only where it holds no container. Where the
-//! host has no bridge for LXC, both run with a `default.conf` that wants none.
+//! host has no bridge for LXC, both run with a `default.conf` that wants none. Users that `sudo -i`
+//! makes have a PATH of their own, which begins with /usr/local/bin: there the links are for them.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -14,11 +15,13 @@ use crate::support::lxc::Pivots;
 /// Where all of them keep their containers.
 const LXCPATH: &str = "/var/lib/lxc";
 /// Seconds that one may take; they wait for minutes for what does not come.
-const PATIENCE: &str = "180";
+const PATIENCE: &str = "300";
 /// Shows the file `$0` as LXC's configuration of new containers, if the host lacks what that one
-/// needs, and runs the rest of the arguments.
-const WITHOUT_BRIDGE: &str = "test -e /sys/class/net/lxcbr0 || \
-    mount --bind \"$0\" /etc/lxc/default.conf || exit 1; exec \"$@\"";
+/// needs, and the directory `$LINKS`, if there is one, where users look for programs first. Runs the
+/// arguments.
+const PREPARED: &str = "test -e /sys/class/net/lxcbr0 || \
+    mount --bind \"$0\" /etc/lxc/default.conf || exit 1; \
+    test -z \"$LINKS\" || mount --bind \"$LINKS\" /usr/local/bin || exit 1; exec \"$@\"";
 /// They have one directory in common.
 static ONE: Mutex<()> = Mutex::new(());
 
@@ -33,13 +36,15 @@ fn run(program: &Path, links: Option<&Path>) -> Ended {
     let output = tempfile::NamedTempFile::new().unwrap();
     let path = std::env::var("PATH").unwrap_or_default();
     let path = links.map_or_else(|| path.clone(), |it| format!("{}:{path}", it.display()));
-    let to = || Stdio::from(output.reopen().unwrap());
+    // One place in the file for both, so that neither writes over the other.
+    let to = || Stdio::from(output.as_file().try_clone().unwrap());
     let scratch = tempfile::tempdir().unwrap();
     let plain = tempfile::NamedTempFile::new().unwrap();
     fs::write(plain.path(), "lxc.net.0.type = empty\n").unwrap();
     let mut command = Command::new("timeout");
-    command.args(["-k", "5", PATIENCE, "unshare", "-m", "sh", "-c", WITHOUT_BRIDGE]);
+    command.args(["-k", "5", PATIENCE, "unshare", "-m", "sh", "-c", PREPARED]);
     command.arg(plain.path()).arg(program);
+    command.env("LINKS", links.unwrap_or_else(|| Path::new("")));
     command.env("PATH", path).current_dir(scratch.path()).stdin(File::open("/dev/null").unwrap());
     let status = command.stdout(to()).stderr(to()).status().unwrap();
     let said = fs::read_to_string(output.path()).unwrap_or_default();
