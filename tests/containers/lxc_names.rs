@@ -343,3 +343,23 @@ fn a_life_is_told_as_lxc_tells_it() {
     links.says("lxc-destroy", &[n], 0, "");
     assert!(!Path::new(links.lxcpath.path()).join(n).exists());
 }
+
+#[test]
+fn an_argument_that_is_not_text_is_named() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let links = Links::new();
+    let strange = std::ffi::OsStr::from_bytes(b"caf\xe9");
+    for (program, words) in [
+        ("lxc-info", &["-n"][..]),
+        ("lxc-start", &["-n", "x", "-f"]),
+        ("lxc-execute", &["-n", "x", "--", "echo"]),
+        ("lxc-ls", &[]),
+    ] {
+        let mut command = links.command(program, words);
+        command.arg(strange);
+        let output = finish(command);
+        assert_eq!(output.status.code(), Some(1), "{program}: {}", told(&output));
+        let said = text(&output.stderr);
+        assert!(said.contains("`caf\\xe9` is not valid UTF-8"), "{program}: {said}");
+    }
+}

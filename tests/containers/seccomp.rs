@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::thread;
 
 use crate::support::calls::{self, Call};
+use crate::support::lxc::Lxc;
 use crate::support::{self, Lxcpath, can_run_containers, probe, text, told, wait_until};
 use nix::sys::socket::{
     AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, accept, bind, listen, recv,
@@ -322,5 +323,34 @@ fn a_proxy_decides_about_calls_and_one_that_is_gone_holds_nothing_up() {
             drop(listener);
         });
         assert_eq!(guest.answers(&way, &CALLS[3..4]), [libc::ENOSYS]);
+    });
+}
+
+/// `lxc-attach` hands over where the calls of its own filter are received (command 13), and finds the
+/// groups of the container (23).
+#[test]
+fn a_proxy_decides_about_what_lxc_attach_runs_in_a_container_of_wharf() {
+    let Some(lxc) = Lxc::new() else { return };
+    let name = lxc.lxcpath.name("asks");
+    let dir = tempfile::tempdir().unwrap();
+    let [profile, proxy] = ["profile", "proxy"].map(|it| dir.path().join(it));
+    fs::write(&profile, "2\ndenylist\nsysinfo notify\n").unwrap();
+    let set = [
+        format!("lxc.seccomp.profile={}", profile.display()),
+        format!("lxc.seccomp.notify.proxy=unix:{}", proxy.display()),
+        "lxc.seccomp.notify.cookie=for the test".to_owned(),
+    ];
+    let listener = listening(&proxy);
+    lxc.lxcpath.ok(&["create", &name, "-s", &set[0], "-s", &set[1], "-s", &set[2]]);
+    lxc.lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
+    thread::scope(|it| {
+        let decided = it.spawn(|| decide(&listener, libc::EXDEV));
+        let probe = probe::command(&calls::word(&CALLS[3..4]));
+        let mut args = vec!["-n", &name, "--"];
+        args.extend(probe.iter().map(String::as_str));
+        let said = lxc.run("lxc-attach", &args);
+        lxc.lxcpath.ok(&["stop", "-k", &name]);
+        assert_eq!(calls::answers(&text(&said.stdout)), [libc::EXDEV], "{}", told(&said));
+        assert_eq!(decided.join().unwrap(), 1);
     });
 }
