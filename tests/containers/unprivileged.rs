@@ -1,5 +1,7 @@
 //! Containers of an ordinary user, without root: on users that the test makes on this machine.
 
+mod copied;
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown, lchown};
 use std::os::unix::process::CommandExt as _;
@@ -209,7 +211,7 @@ fn an_ordinary_user_has_containers() {
     user.ok(&["stop", "-k", "web"]);
     assert!(user.ok(&["info", "web"]).contains("STOPPED"));
     executed(&user);
-    copied(&user);
+    copied::copied(&user);
     shared(&user);
     chown(user.container("web"), Some(ROOT), Some(user.id)).unwrap();
     user.ok(&["destroy", "web"]);
@@ -362,18 +364,6 @@ fn executed(user: &User) {
     let seen = user.ok(&["execute", "web", "--", "/bin/sh", "-c", "id -G"]);
     assert!(seen.contains('5') && seen.contains('6'), "{seen}");
     user.configure("web", &map());
-}
-
-fn copied(user: &User) {
-    let root = user.home.path().join("root");
-    let line = format!("lxc.rootfs.path = overlay:{0}:{0}.changed", root.display());
-    user.configure("web", &format!("{}{line}", map()));
-    let said = user.refused(&["start", "web", "--", "/bin/true"]);
-    assert!(said.contains("an ordinary user's root must be a directory (line "), "{said}");
-    user.configure("web", &map());
-    let said = user.refused(&["create", "copy", "--from", "web", "--snapshot"]);
-    assert!(said.contains("only root can give the files"), "{said}");
-    assert!(!user.container("copy").exists());
 }
 
 /// What `create` writes by itself never prevents a start, of a user whom nobody has logged in.

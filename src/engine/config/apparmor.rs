@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::error::{ConfigError, Reason};
-use super::settings::{ConfigSettings, blame};
+use super::settings::ConfigSettings;
 use crate::engine::host::apparmor;
 use crate::engine::host::lxcpath::fnv64;
 use crate::engine::terms::label::{Label, OwnProfile, SecurityModule};
@@ -46,11 +46,9 @@ pub(super) fn of(
     if [apparmor::UNCONFINED, UNCHANGED].contains(&value) {
         return Ok(Confining::default());
     }
-    if let Some(entry) = entry
-        && settings.number("lxc.apparmor.allow_incomplete") == 0
-        && !apparmor::mediates_mounts()
-    {
-        return Err(blame(entry, Reason::Incomplete));
+    if settings.number("lxc.apparmor.allow_incomplete") == 0 && !apparmor::mediates_mounts() {
+        let (key, place) = ("lxc.apparmor.profile", place.as_ref());
+        return Err(ConfigError::of(key, value, Reason::Incomplete, place));
     }
     if value == GENERATED {
         let own = own(settings, name, lxcpath);

@@ -27,7 +27,7 @@ use crate::engine::entry::plan::{
     MountSource, MountStep, RootStep, SessionTerminal, ShutdownSignals, Step, WindowSize,
 };
 use crate::engine::entry::report::{self, Asker, Interpreter, StepFailure, StepPart};
-use crate::engine::sys::{self, OwnActions};
+use crate::engine::sys::{self, OwnActions, Recursive};
 use crate::engine::terms::space::Space;
 pub(in crate::engine) use root::{make as make_root, make_layer, mount_aside, mount_in_place};
 
@@ -72,8 +72,8 @@ pub(in crate::engine) struct Door<'a> {
 /// What earlier steps have made for later ones.
 #[derive(Debug, Default)]
 struct Made {
-    /// The directory of the root, if it was opened before.
-    place: Option<OwnedFd>,
+    /// The directory of the root, or those of which it is made, if they were opened before.
+    opened: Vec<OwnedFd>,
     root: Option<OwnedFd>,
     /// Symbolic links in mount targets are refused: the root is not the host's.
     foreign_root: bool,
@@ -102,8 +102,14 @@ impl From<Errno> for Broken {
 
 impl Broken {
     /// Returns whether an optional mount is skipped for it: it may be one that hides something, which
-    /// new message queues do not.
+    /// new message queues do not, nor the whole of what has more mounted in it: a user namespace may
+    /// only show both.
     fn passes_over(self, mount: &MountStep) -> bool {
+        if matches!(&mount.source, MountSource::Bind { recursive: Recursive::No, .. })
+            && matches!(self, Self(StepPart::Source, Errno::EINVAL))
+        {
+            return true;
+        }
         let queues =
             matches!(&mount.source, MountSource::New { fstype, .. } if *fstype == *c"mqueue");
         self.is_absence() || queues && matches!(self, Self(StepPart::Source, Errno::EPERM))
@@ -177,8 +183,8 @@ fn perform_one(step: &Step, site: &mut Site<'_>, asker: Asker<'_>) -> Result<(),
         Step::TakeLabel { .. } => made.label.as_ref().ok_or(Errno::EBADF)?.take_on()?,
         Step::Root { root, devices, users, .. } => {
             made.foreign_root = *root != RootStep::Host;
-            let place = made.place.take();
-            made.root = Some(root::take(root, place, *devices, (users.is_some(), asker))?);
+            let opened = std::mem::take(&mut made.opened);
+            made.root = Some(root::take(root, opened, *devices, (users.is_some(), asker))?);
         }
         Step::Dev(step) => dev::perform(step, made)?,
         Step::Console { owner, size, shown } => made.make_console(*owner, *size, *shown)?,

@@ -44,6 +44,8 @@ pub(in crate::engine) enum MappedJob {
     Unpack { from: PathBuf, tag: Option<String>, root: PathBuf, spare: PathBuf },
     /// Copies a root, and gives it the host name `name`.
     Copy { from: PathBuf, to: PathBuf, name: Option<String> },
+    /// Makes the directories of a copy's overlay.
+    Lay(NewOverlay),
     /// Gives a root the host name `name`.
     Hostname { root: PathBuf, name: String },
     /// Has an LXC template fill the directory of a container.
@@ -60,9 +62,23 @@ impl MappedJob {
             | Self::Move { .. }
             | Self::Unpack { .. }
             | Self::Copy { .. }
+            | Self::Lay(_)
             | Self::Hostname { .. } => false,
         }
     }
+}
+
+/// The overlay of a copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::engine) struct NewOverlay {
+    /// Where its own directories are made.
+    pub(in crate::engine) dir: PathBuf,
+    /// The first of the layers below.
+    pub(in crate::engine) top: PathBuf,
+    /// What was changed in what is copied.
+    pub(in crate::engine) upper: Option<PathBuf>,
+    /// The host name that it gets.
+    pub(in crate::engine) name: Option<String>,
 }
 
 /// Who does it: the numbers that the user of the command has among the container's users.

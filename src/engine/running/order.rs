@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::cgroup::{Hierarchies, Hierarchy};
@@ -98,6 +99,11 @@ impl Start {
         settings.extend(self.settings.clone());
         let config = config::load(name, lxcpath, file, &settings).map_err(invalid)?;
         let mut spec = config.spec().map_err(invalid)?;
+        if !geteuid().is_root()
+            && let Some(root) = &mut spec.rootfs
+        {
+            root.value.leave_to_users();
+        }
         spec.stage_at(lxcpath.host().stage_path());
         if spec.auto.cgroup.is_some() {
             // The start itself reports why there are none.

@@ -40,7 +40,8 @@ pub struct Layers {
 /// The place of a mount that nobody outside sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// A directory is mounted on itself.
+    /// A directory is mounted on itself, and an overlay that its container's users mount on its first
+    /// layer.
     Itself,
     /// A directory of wharf's, made when it is needed: below the runtime directory, which is not
     /// part of a configuration.
@@ -89,6 +90,16 @@ impl Storage {
         }
     }
 
+    /// Returns the directory of the host in whose place the files can be seen.
+    fn shown(&self) -> Option<&Path> {
+        match self {
+            Self::Overlay(layers) => layers.lower.first().map(PathBuf::as_path),
+            Self::Directory(_) | Self::Image(_) | Self::Device(_) | Self::Dataset(_) => {
+                self.directory()
+            }
+        }
+    }
+
     /// Returns the path on the host under which everything is that the container changes.
     pub fn changed(&self) -> Option<&Path> {
         match self {
@@ -116,8 +127,21 @@ impl Rootfs {
     /// Returns where it is mounted until it becomes the root.
     pub fn place(&self) -> &Path {
         match &self.stage {
-            Stage::Itself => self.storage.directory().unwrap_or_else(|| Path::new("/")),
+            Stage::Itself => self.storage.shown().unwrap_or_else(|| Path::new("/")),
             Stage::Ours(place) | Stage::Configured(place) => place,
+        }
+    }
+
+    /// Returns the directories of an overlay that its container's users mount.
+    pub fn users_layers(&self) -> Option<&Layers> {
+        let Storage::Overlay(layers) = &self.storage else { return None };
+        Some(layers).filter(|_| self.stage == Stage::Itself)
+    }
+
+    /// Has its container's users mount an overlay, as an ordinary user's supervisor cannot.
+    pub fn leave_to_users(&mut self) {
+        if matches!(self.storage, Storage::Overlay(_)) {
+            self.stage = Stage::Itself;
         }
     }
 

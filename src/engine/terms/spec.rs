@@ -99,10 +99,11 @@ pub struct Spec {
 impl Spec {
     /// Takes the directory on which a root is mounted that is not a directory.
     pub fn stage_at(&mut self, path: PathBuf) {
-        let stage = self.rootfs.as_mut().map(|it| &mut it.value.stage);
-        let Some(Stage::Ours(place)) = stage else { return };
-        let told = path.to_string_lossy().into_owned();
-        *place = path;
+        let Some(At { value: root, .. }) = &mut self.rootfs else { return };
+        if let Stage::Ours(place) = &mut root.stage {
+            *place = path;
+        }
+        let told = root.place().to_string_lossy().into_owned();
         let mounted = self.hooks.environment.iter_mut().find(|(key, _)| key == ROOT_MOUNT);
         if let Some((_, value)) = mounted {
             *value = told;

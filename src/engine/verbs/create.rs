@@ -38,6 +38,7 @@ use crate::engine::terms::error::words;
 use crate::engine::terms::progress::Progress;
 use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
 use base::Base;
+pub(super) use copied_root::lay;
 pub(super) use copy::Original;
 pub use copy::{Copy, CopyKind};
 use created::Basis;
@@ -119,11 +120,6 @@ pub(super) enum CreateError {
     NoCopy { from: Name, why: &'static str },
     #[error("without root a container needs a user namespace: {0}")]
     NoIds(String),
-    #[error(
-        "only root can give the files of a new root to the container's users; make it as root, and \
-         name it with --dir"
-    )]
-    NotMapped,
     #[error("-B loop needs root: the root of an ordinary user's container must be a directory")]
     ImageOfRoot,
     #[error("as root of the container's users: {0}")]
@@ -153,7 +149,7 @@ impl CreateError {
             Self::Make { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 ErrorKind::Denied
             }
-            Self::NoIds(_) | Self::NotMapped | Self::ImageOfRoot => ErrorKind::Denied,
+            Self::NoIds(_) | Self::ImageOfRoot => ErrorKind::Denied,
             Self::Store(StoreError::Busy(_)) => ErrorKind::Busy,
             Self::Running(_) => ErrorKind::Running,
             Self::NoCopy { .. }

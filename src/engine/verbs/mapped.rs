@@ -5,7 +5,7 @@ use std::os::unix::fs::chown;
 use std::path::Path;
 use std::time::Duration;
 
-use super::create::{ROOTFS, template};
+use super::create::{self, ROOTFS, template};
 use crate::engine::entry::script;
 use crate::engine::host::Host;
 use crate::engine::host::lxcpath::Lxcpath;
@@ -54,6 +54,10 @@ fn perform(host: &Host, job: MappedJob, user: MappedUser) -> Result<MappedDone, 
             image::copy(&from, &to, &progress).map_err(|error| told(&error))?;
             let renamed = name.map_or(Ok(false), |it| hostname::rename(&to, &it));
             renamed.map(|_| MappedDone::default()).map_err(|error| words(&error))
+        }
+        MappedJob::Lay(overlay) => {
+            let laid = create::lay(&overlay, &progress);
+            laid.map(|()| MappedDone::default()).map_err(|error| error.to_string())
         }
         MappedJob::Hostname { root, name } => {
             let renamed = hostname::rename(&root, &name);

@@ -351,6 +351,9 @@ fn of_root(
         return LaunchError::Step { step, part: "", reason: NOT_ROOT.into(), place, errno };
     }
     let overlay = matches!(mount.source, RootSource::Overlay { .. });
+    if overlay && errno == Errno::EPERM && !nix::unistd::geteuid().is_root() {
+        return LaunchError::Step { step, part: "", reason: OLD_KERNEL.into(), place, errno };
+    }
     let known = |reason: &'static str| ("", reason.into());
     let (part, reason): (_, Cow<'_, str>) = match (part, errno, overlay) {
         (StepPart::Source, Errno::EMEDIUMTYPE, _) => known(UNRECOGNISED),
@@ -384,7 +387,9 @@ fn fs_type(source: &RootSource) -> Option<String> {
 }
 
 const NOT_ROOT: &str = "only root mounts that for a container with users of its own; an ordinary \
-    user's root must be a directory";
+    user's root must be a directory or an overlay of such";
+const OLD_KERNEL: &str = "this kernel lets only root mount overlays; Linux 5.11 and later let the \
+    users of a container";
 const UNRECOGNISED: &str = "it holds no file system that wharf recognises: ext2 to ext4, xfs, \
     btrfs, f2fs, squashfs, erofs or iso9660";
 const NO_OVERLAY: &str = "the kernel refuses to combine these directories; the upper one must be \

@@ -24,12 +24,12 @@ const LONGEST_VALUE: usize = 255;
 const LAYER_MODE: u32 = 0o755;
 const STAGE_MODE: u32 = 0o711;
 
-/// Opens the container's root, mounted and not yet `/`. `place`: its directory, if that is open.
-/// `devices`: the device nodes in it are the container's. The supervisor `shifts` it, if its files are
+/// Opens the container's root, mounted and not yet `/`. `opened`: its directory, or those of which it
+/// is made, if they are open. `devices`: the device nodes in it are the container's. The supervisor `shifts` it, if its files are
 /// shown as another's.
 pub(super) fn take(
     root: &RootStep,
-    place: Option<OwnedFd>,
+    opened: Vec<OwnedFd>,
     devices: bool,
     (shifts, supervisor): (bool, Asker<'_>),
 ) -> Result<OwnedFd, Broken> {
@@ -37,7 +37,7 @@ pub(super) fn take(
         RootStep::Host => return Ok(open(c"/", PLACE, Mode::empty())?),
         RootStep::Directory(dir) => {
             let open = || open(dir.as_c_str(), PLACE, Mode::empty());
-            let place = place.map_or_else(open, Ok)?;
+            let place = opened.into_iter().next().map_or_else(open, Ok)?;
             (sys::open_tree(place.as_raw_fd(), c"", Recursive::Yes)?, place)
         }
         RootStep::Mounted(RootMount { maker: RootMaker::Supervisor, .. }) => {
@@ -47,7 +47,10 @@ pub(super) fn take(
             let shift = |new: BorrowedFd<'_>| {
                 if shifts { supervisor.ask(Some(new)) } else { Ok(()) }
             };
-            return make(mount, devices, &shift);
+            return match of_opened(mount, &opened) {
+                Some(mount) => make(&mount, devices, &shift),
+                None => make(mount, devices, &shift),
+            };
         }
     };
     if shifts {
@@ -114,6 +117,16 @@ fn stage(mount: &RootMount) -> Result<OwnedFd, Broken> {
         }
     }
     Ok(open(mount.stage.as_c_str(), PLACE, Mode::empty())?)
+}
+
+/// Names by descriptors of this process what an overlay is made of: its upper and its work directory,
+/// then the layers below, on the first of which it is mounted.
+fn of_opened(mount: &RootMount, opened: &[OwnedFd]) -> Option<RootMount> {
+    let [upper, work, lower @ ..] = opened else { return None };
+    let lower: Vec<CString> = lower.iter().map(by_number).collect::<nix::Result<_>>().ok()?;
+    let (upper, work) = (by_number(upper).ok()?, by_number(work).ok()?);
+    let stage = lower.first()?.clone();
+    Some(RootMount { source: RootSource::Overlay { lower, upper, work }, stage, ..mount.clone() })
 }
 
 /// Makes the mount, which is not attached anywhere yet.
@@ -199,9 +212,13 @@ fn is_plain(path: &CStr) -> bool {
 /// Names a directory by a descriptor of this process, for values in which its path does not fit.
 fn by_descriptor(dir: &CStr, held: &mut Vec<OwnedFd>) -> nix::Result<CString> {
     let fd = open(dir, PLACE, Mode::empty())?;
-    let name = CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd()));
+    let name = by_number(&fd);
     held.push(fd);
-    name.map_err(|_nul| Errno::EINVAL)
+    name
+}
+
+fn by_number(fd: &OwnedFd) -> nix::Result<CString> {
+    CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).map_err(|_nul| Errno::EINVAL)
 }
 
 /// Opened like this, a fifo is not waited for.

@@ -19,11 +19,10 @@ pub(super) fn perform(
         UserStep::Map(_) | UserStep::Outside(_) => asker.ask(None),
         UserStep::OwnNetwork => unshare(CloneFlags::CLONE_NEWNET),
         UserStep::Become { owner, root } => {
-            if let Some(root) = root {
-                let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-                // What fails here fails again where the root is taken, which tells it.
-                made.place = open(root.as_c_str(), flags, Mode::empty()).ok();
-            }
+            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+            let opened = root.iter().map(|it| open(it.as_c_str(), flags, Mode::empty()));
+            // What fails here fails again where the root is taken, which tells it.
+            made.opened = opened.collect::<nix::Result<_>>().unwrap_or_default();
             take_identity(owner.uid, owner.gid, &[])?;
             nix::sys::prctl::set_dumpable(reached)
         }

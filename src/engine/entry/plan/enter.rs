@@ -71,7 +71,7 @@ pub(in crate::engine) fn enter(entering: Entering) -> Result<Vec<Step>, PlanErro
         if entering.owner.is_some() { (limits, Vec::new()) } else { (Vec::new(), limits) };
     steps.extend(early);
     steps.push(Step::EnterNamespaces { flags: entering.namespaces });
-    let owner = entering.owner.map(|owner| UserStep::Become { owner, root: None });
+    let owner = entering.owner.map(|owner| UserStep::Become { owner, root: Vec::new() });
     steps.extend(owner.map(Step::Users));
     if entering.files == SeenFiles::Containers {
         steps.push(Step::EnterRoot);

@@ -3,11 +3,11 @@
 use std::ffi::CString;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::mounts::{FsOption, fs_options};
 use super::{PlanError, cstring};
-use crate::engine::terms::rootfs::{Stage, Storage};
+use crate::engine::terms::rootfs::{Rootfs, Stage, Storage};
 use crate::engine::terms::spec::{At, Spec};
 
 /// Where the root comes from.
@@ -61,7 +61,15 @@ impl RootStep {
     pub(in crate::engine) fn new(spec: &Spec) -> Result<Self, PlanError> {
         let Some(At { value: root, .. }) = &spec.rootfs else { return Ok(Self::Host) };
         let flags = spec.root_flags.as_ref().map_or(0, |it| it.value);
-        let maker = if spec.idmap.is_some() { RootMaker::Supervisor } else { RootMaker::Itself };
+        let by_users = root.users_layers().is_some();
+        let maker = if spec.idmap.is_some() && !by_users {
+            RootMaker::Supervisor
+        } else {
+            RootMaker::Itself
+        };
+        let mut options = fs_options(&root.data, flags & !libc::MS_RDONLY)?;
+        // The attributes by which the kernel marks what hides a layer; others need the host's root.
+        options.extend(by_users.then(|| (c"userxattr".to_owned(), None)));
         let source = match &root.storage {
             Storage::Directory(dir) => return Ok(Self::Directory(path(dir)?)),
             Storage::Overlay(layers) => RootSource::Overlay {
@@ -76,7 +84,7 @@ impl RootStep {
         Ok(Self::Mounted(RootMount {
             source,
             read_only: flags & libc::MS_RDONLY != 0,
-            options: fs_options(&root.data, flags & !libc::MS_RDONLY)?,
+            options,
             stage: path(root.place())?,
             stage_is_ours: matches!(root.stage, Stage::Ours(_)),
             maker,
@@ -86,6 +94,17 @@ impl RootStep {
 }
 
 const KEY: &str = "lxc.rootfs.path";
+
+/// Returns the directories of a root that can be opened before it is made, the
+/// upper one of an overlay first.
+pub(super) fn opened_before(root: &Rootfs) -> Result<Vec<CString>, PlanError> {
+    let mut dirs: Vec<PathBuf> = root.storage.directory().map(Into::into).into_iter().collect();
+    if let Some(layers) = root.users_layers() {
+        dirs.extend([layers.upper.clone(), layers.work()]);
+        dirs.extend(layers.lower.iter().cloned());
+    }
+    dirs.iter().map(|it| path(it)).collect()
+}
 
 fn path(path: &Path) -> Result<CString, PlanError> {
     cstring(KEY, path.as_os_str().as_bytes())

@@ -2,9 +2,9 @@
 
 use std::ffi::CString;
 use std::fmt;
-use std::os::unix::ffi::OsStrExt as _;
 
-use super::{KernelStep, PlanError, SHARED_INSIDE, Step, cstring, enter_shared};
+use super::root::opened_before;
+use super::{KernelStep, PlanError, SHARED_INSIDE, Step, enter_shared};
 use crate::engine::terms::hook::Moment;
 use crate::engine::terms::idmap::{IdMap, IdMapError, Owner};
 use crate::engine::terms::space::Space;
@@ -21,9 +21,9 @@ pub(in crate::engine) enum UserStep {
     Become {
         /// Inside.
         owner: Owner,
-        /// The container's root. It is opened before, since the host's root may pass directories
-        /// that the container's may not.
-        root: Option<CString>,
+        /// The container's root, or of what it is made. They are opened before, since who starts it
+        /// may pass directories that the container's root may not.
+        root: Vec<CString>,
     },
     /// The supervisor does it, since the process has only the privileges of its user namespace.
     Outside(KernelStep),
@@ -59,10 +59,9 @@ pub(super) fn leave(spec: &Spec) -> Result<Vec<Step>, PlanError> {
     // A hook could mount it only later.
     let mounts = spec.hooks.all.iter().any(|it| it.value.moment == Moment::PreMount);
     let root = spec.rootfs.as_ref().filter(|_| !mounts);
-    let root = root.and_then(|it| it.value.storage.directory());
-    let root = root.map(|it| cstring("lxc.rootfs.path", it.as_os_str().as_bytes()));
+    let root = root.map_or(Ok(Vec::new()), |it| opened_before(&it.value))?;
     // The change of identity clears the parent-death signal.
-    let become_owner = UserStep::Become { owner, root: root.transpose()? };
+    let become_owner = UserStep::Become { owner, root };
     Ok(vec![Step::Users(become_owner), Step::DieWithSupervisor])
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{CreateError, Creation};
 use crate::engine::config;
 use crate::engine::entry::script::{HOUR, Script};
-use crate::engine::host::mapped::{self, MappedJob};
+use crate::engine::host::mapped::{self, MappedJob, NewOverlay};
 use crate::engine::image::{Image, Unpacked};
 
 impl Creation<'_> {
@@ -39,6 +39,16 @@ impl Creation<'_> {
         self.progress.begin("copying", 0);
         let job = MappedJob::Copy { from, to, name: name.map(str::to_owned) };
         self.as_users(&job, content).map(drop)
+    }
+
+    /// Makes the directories of a copy's overlay as root of those users.
+    pub(super) fn lay_as_users(
+        &self,
+        overlay: NewOverlay,
+        content: &[u8],
+    ) -> Result<(), CreateError> {
+        self.progress.begin("copying", 0);
+        self.as_users(&MappedJob::Lay(overlay), content).map(drop)
     }
 
     /// Has a template fill the container's directory as root of those users.

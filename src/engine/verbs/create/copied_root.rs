@@ -9,7 +9,9 @@ use super::copy::{Copy, CopyKind, Original};
 use super::packed::IMAGE;
 use super::{CreateError, Creation, DIR_MODE, ROOTFS, ROOTFS_MODE, make_new_dir};
 use crate::engine::config::Config;
+use crate::engine::host::mapped::NewOverlay;
 use crate::engine::image::{self, hostname};
+use crate::engine::terms::progress::Progress;
 use crate::engine::terms::rootfs::{Layers, Storage};
 
 /// Where LXC puts the directories of a copy's overlay.
@@ -90,23 +92,41 @@ impl Creation<'_> {
             CopiedRoot::Over { lower, upper } => {
                 // LXC's tools look for it.
                 make_new_dir(&files, ROOTFS_MODE)?;
-                let overlay = path.join(OVERLAY);
-                let [delta, work] = [DELTA, WORK].map(|it| overlay.join(it));
-                make_new_dir(&overlay, ROOTFS_MODE)?;
-                make_new_dir(&delta, ROOTFS_MODE)?;
-                make_new_dir(&work, DIR_MODE)?;
                 let Some(top) = lower.first() else { return Ok(()) };
-                match upper {
-                    Some(upper) => image::copy(upper, &delta, self.progress)?,
-                    // The top of the root is that of the upper directory.
-                    None => like(top, &delta)
-                        .map_err(|source| CreateError::Make { path: delta.clone(), source })?,
+                let overlay = NewOverlay {
+                    dir: path.join(OVERLAY),
+                    top: top.clone(),
+                    upper: upper.clone(),
+                    name: name.map(str::to_owned),
+                };
+                if super::is_root() {
+                    lay(&overlay, self.progress)
+                } else {
+                    self.lay_as_users(overlay, content)
                 }
-                let renamed = name.map_or(Ok(()), |it| hostname::rename_above(top, &delta, it));
-                rename(renamed, &delta)
             }
         }
     }
+}
+
+/// Makes the directories of a copy's overlay, with what its container has changed.
+pub(in crate::engine::verbs) fn lay(
+    overlay: &NewOverlay,
+    progress: &Progress,
+) -> Result<(), CreateError> {
+    let NewOverlay { dir, top, upper, name } = overlay;
+    let [delta, work] = [DELTA, WORK].map(|it| dir.join(it));
+    make_new_dir(dir, ROOTFS_MODE)?;
+    make_new_dir(&delta, ROOTFS_MODE)?;
+    make_new_dir(&work, DIR_MODE)?;
+    let failed = |path: PathBuf| |source| CreateError::Make { path, source };
+    match upper {
+        Some(upper) => image::copy(upper, &delta, progress)?,
+        // The top of the root is that of the upper directory.
+        None => like(top, &delta).map_err(failed(delta.clone()))?,
+    }
+    let renamed = name.as_ref().map_or(Ok(()), |it| hostname::rename_above(top, &delta, it));
+    renamed.map_err(failed(delta.join("etc/hostname")))
 }
 
 pub(super) fn copied_root(config: &Config, copy: &Copy) -> Result<CopiedRoot, CreateError> {

@@ -125,9 +125,6 @@ impl Creation<'_> {
     ) -> Result<Vec<String>, CreateError> {
         let config = config::load(original.name, original.store.lxcpath(), None, &[])?;
         let root = copied_root(&config, copy)?;
-        if matches!(root, CopiedRoot::Over { .. }) && !is_root() {
-            return Err(CreateError::NotMapped);
-        }
         let content = self.copied_config(&config, original, copy, &root)?;
         let bases = match &root {
             CopiedRoot::None | CopiedRoot::Files(_) | CopiedRoot::Image(_) => Vec::new(),
