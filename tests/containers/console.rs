@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 
+use crate::support::screen::Screen;
 use crate::support::{self, Lxcpath, can_run_containers, wait_until};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::openpty;
@@ -67,6 +68,28 @@ fn a_terminal_of_the_host_is_the_console() {
     wait_until("the restored terminal", || {
         nix::sys::termios::tcgetattr(&pty.slave).unwrap() == before
     });
+}
+
+#[test]
+fn who_logs_out_of_a_tty_stays_connected_to_it() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("tty");
+    lxcpath.ok(&["create", &name, "-s", "lxc.tty.max=1"]);
+    // Between two of them no process in the container has it open.
+    let script = "for it in one two three; do
+        { echo $it?; read word; } </dev/tty1 >/dev/tty1; sleep 0.1
+    done; sleep 1000";
+    lxcpath.ok(&["start", &name, "--", "/bin/sh", "-c", script]);
+    let mut console = Screen::spawn(lxcpath.command(&["console", &name, "-t", "1"]), 80, 24);
+    for it in ["one?", "two?", "three?"] {
+        console.wait_for(it);
+        console.keys("word\r");
+    }
+    lxcpath.ok(&["stop", "-k", &name]);
+    assert!(console.exit().success());
 }
 
 #[test]

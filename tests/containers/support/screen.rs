@@ -90,7 +90,9 @@ impl Screen {
             while pressed.elapsed() < AGAIN && !self.contents().contains(text) {
                 match self.output.recv_timeout(AGAIN.saturating_sub(pressed.elapsed())) {
                     Ok(bytes) => self.take(&bytes),
-                    Err(_) => break,
+                    Err(RecvTimeoutError::Timeout) => break,
+                    // Nobody reads what is typed.
+                    Err(RecvTimeoutError::Disconnected) => return self.wait_for(text),
                 }
             }
         }

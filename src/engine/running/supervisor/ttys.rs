@@ -2,6 +2,8 @@
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
+use crate::engine::sys;
+
 /// The holder of a terminal: a number that is unique to a connection.
 pub(super) type Holder = u64;
 
@@ -12,13 +14,21 @@ pub(super) struct Ttys(Vec<TtySlot>);
 #[derive(Debug)]
 struct TtySlot {
     fd: OwnedFd,
+    /// Keeps the container's side open. A getty closes its terminal before it opens it again, and so
+    /// does the shell of a user who logs out: if nobody else had it open, that would hang up on the
+    /// holder.
+    _peer: Option<OwnedFd>,
     holder: Option<Holder>,
 }
 
 impl Ttys {
     /// Takes the ptys of tty 1 and up, in order.
     pub(super) fn new(fds: Vec<OwnedFd>) -> Self {
-        Self(fds.into_iter().map(|fd| TtySlot { fd, holder: None }).collect())
+        let slot = |fd: OwnedFd| {
+            let peer = sys::open_pty_peer(fd.as_fd()).ok();
+            TtySlot { fd, _peer: peer, holder: None }
+        };
+        Self(fds.into_iter().map(slot).collect())
     }
 
     /// Gives tty `number`, or the first free one, to `holder`; `None` if it is taken or missing.
