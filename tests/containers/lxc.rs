@@ -270,6 +270,7 @@ fn no_state_of_a_container_of_lxc_is_missed_or_told_twice() {
     let one = "STOPPED>STARTING:-\nSTARTING>RUNNING:-\n->-:{\"code\":7}\nRUNNING>STOPPING:-\nSTOPPING>STOPPED:-\n";
     assert_eq!(told, one.repeat(LIVES));
     monitor.end();
+    remove_groups_of_supervisors(&name);
 }
 
 #[test]
@@ -334,6 +335,7 @@ fn what_the_daemon_of_lxc_does_not_say_is_seen() {
     );
     lxc.ok("lxc-stop", &["-n", &name, "-k"]);
     monitor.end();
+    remove_groups_of_supervisors(&name);
 }
 
 /// `wharf monitor` of one container, which writes into a file.
