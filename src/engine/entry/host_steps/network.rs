@@ -242,12 +242,9 @@ impl Loan {
 
     /// Takes it back, if the container has it.
     pub(super) fn undo(&self) -> io::Result<()> {
-        let Some(inside) = held(&self.hold) else { return Ok(()) };
-        let found = match self.index {
-            Some(index) => inside.at(index)?,
-            None => inside.find(&self.nic.name)?,
+        let Some((inside, link)) = held(&self.hold, self.index, &self.nic.name)? else {
+            return Ok(());
         };
-        let Some(link) = found else { return Ok(()) };
         inside.down(link.index)?;
         let own = File::open(OWN_NAMESPACE)?;
         let back = |name: &str| {
@@ -285,10 +282,17 @@ pub(super) fn hold(file: &Path, wires: &Wires) -> io::Result<()> {
     Ok(mount(Some(&wires.path), file, none, MsFlags::MS_BIND, none)?)
 }
 
-/// Reaches into the network that is kept at `file`. None: none was kept, or the machine has restarted
-/// since.
-pub(super) fn held(file: &Path) -> Option<Netlink> {
-    File::open(file).and_then(|it| Netlink::of(&it)).ok()
+/// Reaches into the network that is kept at `file`, for the interface with this number, or this name
+/// while its number is not known. None: it is not there, no network was kept, or the machine has
+/// restarted since.
+pub(super) fn held(
+    file: &Path,
+    index: Option<u32>,
+    name: &str,
+) -> io::Result<Option<(Netlink, Link)>> {
+    let Ok(inside) = File::open(file).and_then(|it| Netlink::of(&it)) else { return Ok(None) };
+    let found = index.map_or_else(|| inside.find(name), |it| inside.at(it))?;
+    Ok(found.map(|it| (inside, it)))
 }
 
 /// Stops keeping the network.

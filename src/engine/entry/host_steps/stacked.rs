@@ -50,13 +50,12 @@ impl Stacked {
     /// Removes it, if the container still has it.
     pub(super) fn undo(&self) -> io::Result<()> {
         let Some((kind, _)) = kind_and_data(&self.nic.kind) else { return Ok(()) };
-        let Some(inside) = held(&self.hold) else { return Ok(()) };
-        let found = match self.index {
-            Some(index) => inside.at(index)?,
-            None => inside.find(&self.nic.name)?,
-        };
-        let own = found.filter(|it| it.kind == Some(kind));
-        own.map_or(Ok(()), |it| unless_gone(inside.delete(it.index)))
+        match held(&self.hold, self.index, &self.nic.name)? {
+            Some((inside, link)) if link.kind == Some(kind) => {
+                unless_gone(inside.delete(link.index))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 }
 
