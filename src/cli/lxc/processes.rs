@@ -50,8 +50,9 @@ fn for_ps(words: &[String]) -> Option<WordParts> {
 
 fn ps(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
     let mut containers = HashMap::new();
-    for name in names(call)? {
-        match call.engine.processes(&name) {
+    let names = names(call)?;
+    for (name, list) in names.iter().zip(call.engine.processes_of(&names)) {
+        match list {
             Ok(list) => containers.extend(list.into_iter().map(|it| (it.pid, name.clone()))),
             // A container that has stopped has no processes.
             Err(error) if error.kind == ErrorKind::NotRunning => (),

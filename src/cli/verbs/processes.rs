@@ -15,7 +15,7 @@ use crate::command::Verb;
 use crate::engine::accounts;
 use crate::engine::process::Process;
 use crate::engine::shown::shown;
-use crate::engine::{Name, State};
+use crate::engine::{ErrorKind, Name, State};
 use crate::format;
 
 pub(super) const PS: Subcommand = Subcommand {
@@ -44,11 +44,14 @@ Examples:
 };
 
 fn ps(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let names = names(invocation, matches)?;
-    let mut found = Vec::new();
-    for name in names {
-        let processes = invocation.engine.processes(&name)?;
-        found.push((name, processes));
+    let Chosen { names, asked_for } = names(invocation, matches)?;
+    let mut found: Vec<(Name, Vec<Process>)> = Vec::new();
+    for (name, list) in names.iter().zip(invocation.engine.processes_of(&names)) {
+        match list {
+            // One that has ended since they were listed.
+            Err(error) if error.kind == ErrorKind::NotRunning && !asked_for => (),
+            list => found.push((name.clone(), list?)),
+        }
     }
     let rows = found.iter().flat_map(|(name, list)| list.iter().map(|it| object(name, it)));
     if invocation.objects(matches, rows)? {
@@ -78,18 +81,26 @@ fn ps(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<E
     Ok(ExitCode::SUCCESS)
 }
 
+/// Whose processes are listed.
+struct Chosen {
+    names: Vec<Name>,
+    asked_for: bool,
+}
+
 /// Returns the containers that were named, or every one that has processes.
-fn names(invocation: &Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<Vec<Name>> {
+fn names(invocation: &Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<Chosen> {
     let mut words = operands(matches)?;
     for given in matches.get_many::<std::ffi::OsString>(args::NAME).unwrap_or_default() {
         words.extend(given.to_string_lossy().split(',').map(str::to_owned));
     }
     if !words.is_empty() || chosen::filters(matches) {
-        return Ok(ChosenContainers::of(invocation, matches, Verb::Processes, words)?.names);
+        let chosen = ChosenContainers::of(invocation, matches, Verb::Processes, words)?;
+        return Ok(Chosen { names: chosen.names, asked_for: true });
     }
     let list = invocation.engine.list()?;
     let active = |state: &State| state.is_active();
-    Ok(list.into_iter().filter(|(_, state)| active(state)).map(|(name, _)| name).collect())
+    let names = list.into_iter().filter(|(_, state)| active(state)).map(|(name, _)| name);
+    Ok(Chosen { names: names.collect(), asked_for: false })
 }
 
 fn row(name: &Name, it: &Process, users: &mut Users) -> Vec<String> {

@@ -87,6 +87,13 @@ pub struct Psi {
     pub io: Option<f32>,
 }
 
+impl Psi {
+    /// Returns whether no task is known to have waited.
+    pub(super) fn is_calm(&self) -> bool {
+        [self.cpu, self.memory, self.io].iter().all(|it| it.is_none_or(|share| share == 0.0))
+    }
+}
+
 /// What runs a container, or wrote its configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {

@@ -53,7 +53,7 @@ use crate::engine::cgroup::{Cgroup, GroupPath, Hierarchies};
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::running::event::Event;
 use crate::engine::running::record::{self, SetLimit};
-use crate::engine::seen::process::{self, Process};
+use crate::engine::seen::process::{self, Process, ProcessOrder};
 use crate::engine::seen::sample::{Container, Counters, Detail, HostSample, Lack, Sample};
 use crate::engine::terms::name::Name;
 use crate::engine::terms::state::State;
@@ -90,6 +90,15 @@ pub struct Sampler {
     stills: Aside<(Name, Option<i32>), (Detail, Option<String>)>,
     /// How many samples it has taken.
     looks: usize,
+}
+
+/// What runs in a container.
+#[derive(Debug)]
+pub(in crate::engine) struct Inhabitants {
+    pub(in crate::engine) state: State,
+    /// Another user's, of which nothing may be seen.
+    pub(in crate::engine) hidden: bool,
+    pub(in crate::engine) processes: Vec<Process>,
 }
 
 /// The part of a container's details that changes seldom.
@@ -195,6 +204,25 @@ impl Sampler {
         self.members.settle();
         let states = self.members.all.iter().map(|(name, it)| (name.clone(), it.status.state));
         (states.collect(), trouble)
+    }
+
+    /// Returns the state of each of these containers and its processes as a forest, and reads nothing
+    /// else of it. None: it is neither defined nor running, as far as this user can see.
+    pub(in crate::engine) fn inhabitants(&mut self, names: &[Name]) -> Vec<Option<Inhabitants>> {
+        self.members.refresh();
+        let of = |name: &Name| {
+            self.look_at_freezer(name);
+            let tasks = self.read_counters(name, CounterSet::TASKS).pids;
+            let status = self.members.all.get(name)?.status.clone();
+            let run = status.run.as_ref();
+            let forest = run.and_then(|run| {
+                let path = run.cgroup.as_ref()?;
+                Some(self.read_forest(path, run.init_pid, tasks, ProcessOrder::default()))
+            });
+            let processes = forest.unwrap_or_default();
+            Some(Inhabitants { state: status.state, hidden: status.hidden, processes })
+        };
+        names.iter().map(of).collect()
     }
 
     /// Returns what has happened to the containers of LXC's own monitors between the last sample
@@ -379,16 +407,11 @@ impl Sampler {
         let (mut detail, fault) = self.still(name, init);
         let shown = interest.detail.as_ref();
         if let Some(path) = run.and_then(|it| it.cgroup.as_ref()) {
-            let cgroup = Cgroup::open(self.places.hierarchies(), path);
             if shown.is_some_and(|it| it.processes) {
-                let pids = match init.filter(|_| path.is_empty()) {
-                    Some(init) => self.processes.descendants(init),
-                    None => cgroup.pids(),
-                };
-                let processes = self.processes.read(&pids, tasks);
-                let forest = process::forest(processes, interest.order);
+                let forest = self.read_forest(path, init, tasks, interest.order);
                 self.forest = Some((name.clone(), init, forest));
             }
+            let cgroup = Cgroup::open(self.places.hierarchies(), path);
             // Until they are read again when they come into sight, they are as they were last seen.
             let last = self.forest.as_ref().filter(|it| it.0 == *name && it.1 == init);
             detail.processes = last.map_or_else(Vec::new, |it| it.2.clone());
@@ -402,6 +425,22 @@ impl Sampler {
             detail.cgroup = Some(path.clone()).filter(|it| !it.is_empty());
         }
         (detail, fault)
+    }
+
+    /// Reads the processes in the cgroup at `path`, or those that descend from init where there is
+    /// none.
+    fn read_forest(
+        &mut self,
+        path: &GroupPath,
+        init: Option<i32>,
+        tasks: Option<u64>,
+        order: ProcessOrder,
+    ) -> Vec<Process> {
+        let pids = match init.filter(|_| path.is_empty()) {
+            Some(init) => self.processes.descendants(init),
+            None => Cgroup::open(self.places.hierarchies(), path).pids(),
+        };
+        process::forest(self.processes.read(&pids, tasks), order)
     }
 
     fn still(&mut self, name: &Name, init: Option<i32>) -> (Detail, Option<String>) {

@@ -13,7 +13,7 @@ use crate::engine::running::event::{self, What};
 use crate::engine::running::record::{self, Record, last_words};
 use crate::engine::seen::process::Process;
 use crate::engine::seen::sample::{Container, Detail, HIDDEN, Sample, Unmanaged};
-use crate::engine::seen::sampler::{DetailInterest, Interest, Sampler, unmanaged};
+use crate::engine::seen::sampler::{DetailInterest, Inhabitants, Interest, Sampler, unmanaged};
 use crate::engine::store::{Store, no_such};
 use crate::engine::{Engine, Error, ErrorKind, Host, Name, State, Verb, sys};
 
@@ -129,23 +129,35 @@ impl Engine {
     /// Lists the processes of a running container as a forest. A single sample has no rates: CPU
     /// usage is the mean since each process's start, as in ps(1).
     pub fn processes(&self, name: &Name) -> Result<Vec<Process>, Error> {
-        let container = self.info(name)?;
-        match container.detail {
-            Some(detail) if container.hidden && detail.processes.is_empty() => {
-                Err(Error::new(Verb::Processes, name, ErrorKind::Denied, HIDDEN))
-            }
-            Some(mut detail) if container.state != State::Stopped => {
-                let now = ticks_since_boot();
-                for it in &mut detail.processes {
-                    it.cpu_percent = now.and_then(|now| it.mean_cpu_percent(now));
-                }
-                Ok(detail.processes)
-            }
-            _ => {
-                let why = "the container is not running";
-                Err(Error::new(Verb::Processes, name, ErrorKind::NotRunning, why))
-            }
+        let found = Sampler::once(self, Some(name)).inhabitants(std::slice::from_ref(name));
+        self.forest(name, found.into_iter().flatten().next())
+    }
+
+    /// The same of each of several containers, in one look at all of them.
+    pub fn processes_of(&self, names: &[Name]) -> Vec<Result<Vec<Process>, Error>> {
+        if let [name] = names {
+            return vec![self.processes(name)];
         }
+        let found = Sampler::once(self, None).inhabitants(names);
+        names.iter().zip(found).map(|(name, found)| self.forest(name, found)).collect()
+    }
+
+    fn forest(&self, name: &Name, found: Option<Inhabitants>) -> Result<Vec<Process>, Error> {
+        let Some(Inhabitants { state, hidden, mut processes }) = found else {
+            return self.visible(name).and_then(|()| Err(self.no_such(Verb::Info, name)));
+        };
+        if hidden && processes.is_empty() {
+            return Err(Error::new(Verb::Processes, name, ErrorKind::Denied, HIDDEN));
+        }
+        if state == State::Stopped {
+            let why = "the container is not running";
+            return Err(Error::new(Verb::Processes, name, ErrorKind::NotRunning, why));
+        }
+        let now = ticks_since_boot();
+        for it in &mut processes {
+            it.cpu_percent = now.and_then(|now| it.mean_cpu_percent(now));
+        }
+        Ok(processes)
     }
 
     /// Returns the latest output of the container's console, or that at the end of its last run.

@@ -28,6 +28,8 @@ use crate::engine::terms::name::Name;
 pub(super) const ANSWERING: Duration = Duration::from_secs(1);
 /// One that did not answer is not asked again for this long.
 const PEACE: Duration = Duration::from_secs(30);
+/// For so long the same lists have the same meaning, which the links in an lxcpath may change.
+const SAME: Duration = Duration::from_secs(5);
 
 /// Where processes listen for a container, with inodes that distinguish the listeners.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,18 +46,55 @@ pub struct Finder {
     lxcpath: Lxcpath,
     /// The answers of listeners whose names are hashed, by their inodes.
     hashed: HashMap<u64, (Instant, Option<Name>)>,
+    /// What the last look at all of them was about.
+    last: Option<Lists>,
+}
+
+/// The lists in which listeners are found.
+#[derive(Debug)]
+struct Lists {
+    at: Instant,
+    private: Vec<(Name, u64)>,
+    /// As the kernel writes it.
+    table: Vec<u8>,
 }
 
 impl Finder {
     /// Starts without any listeners.
     pub fn new(lxcpath: &Lxcpath) -> Self {
-        Self { lxcpath: lxcpath.clone(), hashed: HashMap::new() }
+        Self { lxcpath: lxcpath.clone(), hashed: HashMap::new(), last: None }
     }
 
     /// Lists the containers that have a listener, trusted or not. Those with hashed names are found
     /// if their supervisor answers.
     pub fn listening(&mut self) -> Result<BTreeMap<Name, ListenerInodes>, SocketError> {
-        self.look(&|_| true)
+        let lists = self.lists()?;
+        Ok(self.look(&lists, &|_| true))
+    }
+
+    /// The same; None if the lists are as at the last such look, some seconds ago at most.
+    pub(in crate::engine) fn news(
+        &mut self,
+    ) -> Result<Option<BTreeMap<Name, ListenerInodes>>, SocketError> {
+        let last = self.last.take();
+        let lists = self.lists()?;
+        // One that did not answer is asked again some time.
+        let all_known = self.hashed.values().all(|(_, name)| name.is_some());
+        let same = |it: &Lists| {
+            it.at.elapsed() < SAME && it.table == lists.table && it.private == lists.private
+        };
+        if all_known && last.as_ref().is_some_and(same) {
+            self.last = last;
+            return Ok(None);
+        }
+        let found = self.look(&lists, &|_| true);
+        self.last = Some(lists);
+        Ok(Some(found))
+    }
+
+    /// Has the next look for news list all of them.
+    pub(in crate::engine) fn forget(&mut self) {
+        self.last = None;
     }
 
     /// The same of the container `only`: of the others only those with hashed names are asked.
@@ -63,25 +102,32 @@ impl Finder {
         &mut self,
         only: &Name,
     ) -> Result<BTreeMap<Name, ListenerInodes>, SocketError> {
-        let mut found = self.look(&|it| may_be_of(only, it))?;
+        let lists = self.lists()?;
+        let mut found = self.look(&lists, &|it| may_be_of(only, it));
         found.retain(|it, _| it == only);
         Ok(found)
     }
 
-    /// The same, of those public names that are `wanted`.
+    fn lists(&self) -> Result<Lists, SocketError> {
+        let private = private(&self.lxcpath).collect();
+        let table = read_table(self.lxcpath.host()).map_err(SocketError::List)?;
+        Ok(Lists { at: Instant::now(), private, table })
+    }
+
+    /// Takes the listeners from the lists, of public names only those that are `wanted`.
     fn look(
         &mut self,
+        lists: &Lists,
         wanted: &dyn Fn(&[u8]) -> bool,
-    ) -> Result<BTreeMap<Name, ListenerInodes>, SocketError> {
+    ) -> BTreeMap<Name, ListenerInodes> {
         let mut places: BTreeMap<Name, ListenerInodes> = BTreeMap::new();
-        for (name, inode) in private(&self.lxcpath) {
-            places.entry(name).or_default().private = Some(inode);
+        for (name, inode) in &lists.private {
+            places.entry(name.clone()).or_default().private = Some(*inode);
         }
-        let table = read_table(self.lxcpath.host()).map_err(SocketError::List)?;
         let lxcpath = self.lxcpath.clone();
         let mut directory = Directory::of(&lxcpath);
-        self.ask(&table, &mut directory);
-        for (inode, socket) in abstract_sockets(&table).filter(|it| wanted(it.1)) {
+        self.ask(&lists.table, &mut directory);
+        for (inode, socket) in abstract_sockets(&lists.table).filter(|it| wanted(it.1)) {
             let found = match parse(socket) {
                 Some(Socket::Plain { dir, name }) => {
                     // An invalid name is not a container of ours, so its directory need not be
@@ -98,7 +144,7 @@ impl Finder {
                 place.public = Some((inode, socket.to_vec()));
             }
         }
-        Ok(places)
+        places
     }
 
     /// Asks all listeners with hashed names that are not known yet, side by side.
@@ -141,7 +187,9 @@ impl Finder {
 pub(super) fn elsewhere(lxcpath: &Lxcpath, name: &Name) -> Result<Option<Vec<u8>>, SocketError> {
     let own = name_of(lxcpath.dir(), name.as_str());
     let wanted = |it: &[u8]| it != own && may_be_of(name, it);
-    let place = Finder::new(lxcpath).look(&wanted)?.remove(name);
+    let mut finder = Finder::new(lxcpath);
+    let lists = finder.lists()?;
+    let place = finder.look(&lists, &wanted).remove(name);
     Ok(place.and_then(|it| it.public).map(|it| it.1))
 }
 
@@ -286,9 +334,14 @@ mod tests {
             bind("none", "e"),
             bind("link", "a b"),
         ];
-        let places = Finder::new(&lxcpath).listening().unwrap();
+        let mut finder = Finder::new(&lxcpath);
+        let places = finder.news().unwrap().unwrap();
         let names: Vec<String> = places.keys().map(ToString::to_string).collect();
         assert_eq!(names, ["a", "b", "c", "d"]);
+        let more = bind("lx", "f");
+        assert!(finder.news().unwrap().unwrap().contains_key(&"f".parse().unwrap()));
+        drop(more);
+        assert!(!finder.news().unwrap().unwrap().contains_key(&"f".parse().unwrap()));
         let found = |name: &str| elsewhere(&lxcpath, &name.parse().unwrap()).unwrap();
         assert!(found("a").is_none() && found("e").is_none());
         assert!(found("b").unwrap().ends_with(b"/link/b/command"));

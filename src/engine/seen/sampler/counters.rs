@@ -21,6 +21,9 @@ pub(super) use v2::some;
 /// less, so that of samples one second apart every other one reads it.
 const PRESSURE_STALE: Duration = Duration::from_millis(1900);
 
+/// How long the memory and the tasks of a group are taken as they were while nothing in it has run.
+const REST_STALE: Duration = Duration::from_secs(4);
+
 /// The sources of this host, and where each hierarchy is.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
@@ -56,6 +59,17 @@ pub(super) struct GroupCounters {
     /// The limits as last read; none: never.
     limits: Option<RawCounters>,
     pressure: Option<(Instant, Psi)>,
+    /// What was read when something in the group had last run.
+    awake: Option<Awake>,
+}
+
+/// Memory and tasks of a group, which hardly change while nothing in it runs: only the kernel, which
+/// reclaims its memory, and who moves a process into it change them then.
+#[derive(Debug)]
+struct Awake {
+    at: Instant,
+    raw: RawCounters,
+    known: CounterSet,
 }
 
 /// Whether limits are read again, or may be a few samples old.
@@ -93,47 +107,72 @@ impl GroupCounters {
         let counters = counters.filter_map(|(place, it)| Some((file(place, it.file)?, *it)));
         let counters = counters.collect();
         let freezer = sources.freezer.as_ref().and_then(|(place, it)| file(place, it));
-        Self { counters, freezer, limits: None, pressure: None }
+        Self { counters, freezer, limits: None, pressure: None, awake: None }
     }
 
-    /// Reads the `wanted` counters. Those that cannot be read stay unknown. Limits may be as `limits`
-    /// allows, unless hits are wanted too: then all is fresh.
+    /// Reads the `wanted` counters. Those that cannot be read stay unknown. Limits, and what hardly
+    /// changes while nothing in the group runs, may be as old as `freshness` allows, unless hits are
+    /// wanted too: then all is fresh.
     pub(super) fn read(
         &mut self,
         files: &mut Files,
         wanted: CounterSet,
-        limits: Freshness,
+        freshness: Freshness,
     ) -> RawCounters {
         let fresh = wanted.has(CounterSet::HITS);
-        let limits_due = wanted.has(CounterSet::LIMITS)
-            && (fresh || limits == Freshness::Fresh || self.limits.is_none());
-        let pressure = self.pressure.filter(|(at, _)| !fresh && at.elapsed() < PRESSURE_STALE);
-        let is_due = |of: CounterSet| match of {
-            CounterSet::LIMITS => limits_due,
-            CounterSet::PRESSURE => pressure.is_none() && wanted.has(of),
-            of => wanted.has(of),
-        };
+        let old = !fresh && freshness == Freshness::Old;
+        let limits_due = wanted.has(CounterSet::LIMITS) && !(old && self.limits.is_some());
         let mut raw = self.limits.filter(|_| !limits_due).unwrap_or_default();
-        raw.psi = pressure
-            .filter(|_| wanted.has(CounterSet::PRESSURE))
-            .map_or_else(Psi::default, |it| it.1);
+        self.read_those(files, &mut raw, wanted, |of| of == CounterSet::CPU);
+        let rested = self.awake.as_ref().filter(|it| old && it.holds(&raw, wanted));
+        if let Some(awake) = rested {
+            awake.raw.copy_memory_and_tasks(&mut raw);
+        }
+        let rests = rested.is_some();
+        // What does not run and did not wait seldom begins to wait.
+        let holds = |at: Instant, it: &Psi| {
+            at.elapsed() < PRESSURE_STALE || (rests && it.is_calm() && at.elapsed() < REST_STALE)
+        };
+        let pressure = self.pressure.filter(|(at, it)| !fresh && holds(*at, it));
+        if let Some((_, psi)) = pressure.filter(|_| wanted.has(CounterSet::PRESSURE)) {
+            raw.psi = psi;
+        }
+        self.read_those(files, &mut raw, wanted, |of| match of {
+            CounterSet::CPU => false,
+            CounterSet::LIMITS => limits_due,
+            CounterSet::PRESSURE => pressure.is_none(),
+            of => !(rests && Awake::PARTS.has(of)),
+        });
+        if limits_due {
+            self.limits = Some(raw.limits());
+        }
+        if pressure.is_none() && wanted.has(CounterSet::PRESSURE) {
+            self.pressure = Some((Instant::now(), raw.psi));
+        }
+        if !rests {
+            self.awake = Some(Awake { at: Instant::now(), raw, known: wanted });
+        }
+        raw
+    }
+
+    /// Reads the files of those wanted counters that are `due`.
+    fn read_those(
+        &mut self,
+        files: &mut Files,
+        raw: &mut RawCounters,
+        wanted: CounterSet,
+        due: impl Fn(CounterSet) -> bool,
+    ) {
         for (kept, source) in &mut self.counters {
             // A file that is wanted but not due stays open, as it soon will be.
             if !wanted.has(source.of) {
                 files.release(kept);
-            } else if is_due(source.of)
+            } else if due(source.of)
                 && let Some(text) = files.read(kept)
             {
-                (source.read)(text, &mut raw);
+                (source.read)(text, raw);
             }
         }
-        if limits_due {
-            self.limits = Some(raw.limits());
-        }
-        if is_due(CounterSet::PRESSURE) {
-            self.pressure = Some((Instant::now(), raw.psi));
-        }
-        raw
     }
 
     /// Returns the state of the freezer; None when it is gone or the host has none.
@@ -150,6 +189,17 @@ impl GroupCounters {
     pub(super) fn close(mut self, files: &mut Files) {
         let kept = self.counters.iter_mut().map(|(it, _)| it);
         kept.chain(&mut self.freezer).for_each(|it| files.release(it));
+    }
+}
+
+impl Awake {
+    const PARTS: CounterSet = CounterSet::MEMORY.with(CounterSet::TASKS);
+
+    /// Returns whether nothing has run since, by the processor time of `now`, and it is recent and
+    /// has what is `wanted`.
+    fn holds(&self, now: &RawCounters, wanted: CounterSet) -> bool {
+        let rested = now.cpu_ns.is_some() && now.cpu_ns == self.raw.cpu_ns;
+        rested && self.known.has_all(wanted.of_both(Self::PARTS)) && self.at.elapsed() < REST_STALE
     }
 }
 

@@ -86,25 +86,24 @@ impl Members {
             return unlisted;
         }
         let listening = match &self.only {
-            Some(only) => self.finder.listening_for(only),
-            None => self.finder.listening(),
+            Some(only) => self.finder.listening_for(only).map(Some),
+            None => self.finder.news(),
         };
         let unheard = listening.as_ref().err().map(ToString::to_string);
-        let mut listening = listening.unwrap_or_default();
-        for name in listening.keys() {
+        let mut listening = listening.unwrap_or_else(|_| Some(BTreeMap::new()));
+        for name in listening.iter().flat_map(BTreeMap::keys) {
             self.all.entry(name.clone()).or_insert_with(|| Member::unknown(false));
         }
         self.follow_journal();
         let now = Instant::now();
-        let changed: Vec<(Name, Option<ListenerInodes>)> = self
-            .all
-            .iter()
-            .map(|(name, member)| (name, member, listening.remove(name)))
-            .filter(|(_, member, place)| {
-                member.look_again.is_some_and(|it| it <= now) || member.place != *place
-            })
-            .map(|(name, _, place)| (name.clone(), place))
-            .collect();
+        let mut changed: Vec<(Name, Option<ListenerInodes>)> = Vec::new();
+        for (name, member) in &self.all {
+            let place = listening.as_mut().map(|it| it.remove(name));
+            let moved = place.as_ref().is_some_and(|it| *it != member.place);
+            if moved || member.look_again.is_some_and(|it| it <= now) {
+                changed.push((name.clone(), place.unwrap_or_else(|| member.place.clone())));
+            }
+        }
         let statuses = status::about(&self.lxcpath, &changed);
         for ((name, place), status) in changed.into_iter().zip(statuses) {
             if let Some(member) = self.all.get_mut(&name) {
@@ -112,7 +111,12 @@ impl Members {
                 member.learn(status, now);
             }
         }
+        let count = self.all.len();
         self.all.retain(|_, it| it.defined || it.status.run.is_some());
+        if self.all.len() < count {
+            // A listener that could not be asked yet is to be found anew.
+            self.finder.forget();
+        }
         unlisted.or(unheard).or_else(|| self.unread())
     }
 

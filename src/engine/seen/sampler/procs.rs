@@ -27,6 +27,8 @@ pub(super) struct Processes {
     known: HashMap<Identity, KnownProcess>,
     /// A process can block the reader of its command line, which is in its memory.
     lines: Aside<Identity, Vec<u8>>,
+    /// Those of several processes: to wait for one thread once costs less than once for each.
+    many_lines: Aside<(), HashMap<Identity, Vec<u8>>>,
     ticks_per_second: u64,
     page_bytes: u64,
 }
@@ -42,6 +44,13 @@ struct KnownProcess {
     inner_pid: Option<i32>,
 }
 
+impl KnownProcess {
+    /// Returns whether what was read of it still holds.
+    fn describes(&self, stat: &Stat, now: Instant) -> bool {
+        self.name == stat.name && now.saturating_duration_since(self.described) < STALE
+    }
+}
+
 impl Processes {
     /// Reads below `proc`, which is `/proc` except in tests.
     pub(super) fn new(proc: &Path) -> Self {
@@ -49,6 +58,7 @@ impl Processes {
             proc: proc.to_owned(),
             known: HashMap::new(),
             lines: Aside::new(),
+            many_lines: Aside::new(),
             ticks_per_second: procfs::ticks_per_second().max(1),
             page_bytes: procfs::page_size(),
         }
@@ -59,30 +69,56 @@ impl Processes {
     /// searched for, which cgroups do not list.
     pub(super) fn read(&mut self, pids: &[i32], tasks: Option<u64>) -> Vec<Process> {
         let mut known = HashMap::with_capacity(pids.len());
-        let mut processes: Vec<Process> =
-            pids.iter().filter_map(|it| self.one(*it, &mut known)).collect();
+        let stats: Vec<Stat> = pids.iter().filter_map(|it| self.stat(*it)).collect();
+        let lines = self.look_ahead(&stats);
+        let one = |it: &Stat| self.one(it, &mut known, lines.get(&it.identity));
+        let mut processes: Vec<Process> = stats.iter().map(one).collect();
         let seen = processes.iter().map(|it| u64::from(it.threads)).sum();
         if tasks.is_none_or(|it| it > seen) {
             let listed: HashSet<i32> = processes.iter().map(|it| it.pid).collect();
             let children: Vec<i32> =
                 processes.iter().flat_map(|it| self.children(it.pid)).collect();
             let unlisted = children.into_iter().filter(|it| !listed.contains(it));
-            let dead = |it: &Process| it.state == ZOMBIE;
-            processes.extend(unlisted.filter_map(|it| self.one(it, &mut known)).filter(dead));
+            let unlisted: Vec<Stat> = unlisted.filter_map(|it| self.stat(it)).collect();
+            let dead = unlisted.iter().filter(|it| it.state == ZOMBIE);
+            processes.extend(dead.map(|it| self.one(it, &mut known, None)));
         }
         self.known = known;
         processes
     }
 
-    fn one(&mut self, pid: i32, known: &mut HashMap<Identity, KnownProcess>) -> Option<Process> {
-        let dir = self.proc.join(pid.to_string());
-        let stat = Stat::parse(&read(&dir.join("stat"), COMMAND_BYTES)?)?;
+    fn stat(&self, pid: i32) -> Option<Stat> {
+        Stat::parse(&read(&self.proc.join(format!("{pid}/stat")), COMMAND_BYTES)?)
+    }
+
+    /// Reads the command lines of those that are to be described, if there are several. If that takes
+    /// too long, [`Self::describe`] finds out for which it does.
+    fn look_ahead(&mut self, stats: &[Stat]) -> HashMap<Identity, Vec<u8>> {
+        let now = Instant::now();
+        let due = stats.iter().filter(|it| {
+            self.known.get(&it.identity).is_none_or(|known| !known.describes(it, now))
+        });
+        let file = |it: &Stat| self.proc.join(format!("{}/cmdline", it.identity.pid));
+        let due: Vec<(Identity, PathBuf)> = due.map(|it| (it.identity, file(it))).collect();
+        if due.len() < 2 {
+            return HashMap::new();
+        }
+        let line = |(of, file): (_, PathBuf)| (of, read(&file, COMMAND_BYTES).unwrap_or_default());
+        self.many_lines.ask((), move || due.into_iter().map(line).collect()).unwrap_or_default()
+    }
+
+    fn one(
+        &mut self,
+        stat: &Stat,
+        known: &mut HashMap<Identity, KnownProcess>,
+        line: Option<&Vec<u8>>,
+    ) -> Process {
         let now = Instant::now();
         let before = self.known.remove(&stat.identity);
-        let cpu_percent = before.as_ref().and_then(|it| self.cpu_percent(it, &stat, now));
+        let cpu_percent = before.as_ref().and_then(|it| self.cpu_percent(it, stat, now));
         let described = before
-            .filter(|it| it.name == stat.name && now - it.described < STALE)
-            .unwrap_or_else(|| self.describe(&dir, &stat, now));
+            .filter(|it| it.describes(stat, now))
+            .unwrap_or_else(|| self.describe(stat, line, now));
         let process = Process {
             pid: stat.identity.pid,
             parent: stat.parent,
@@ -102,7 +138,7 @@ impl Processes {
             stat.identity,
             KnownProcess { cpu_ticks: stat.cpu_ticks, at: now, ..described },
         );
-        Some(process)
+        process
     }
 
     /// Returns `init` and its descendants: the processes of a container without groups, except those
@@ -136,10 +172,13 @@ impl Processes {
         Some((ticks * 100.0 / self.ticks_per_second as f64) as f32)
     }
 
-    fn describe(&mut self, dir: &Path, stat: &Stat, now: Instant) -> KnownProcess {
+    fn describe(&mut self, stat: &Stat, line: Option<&Vec<u8>>, now: Instant) -> KnownProcess {
+        let dir = self.proc.join(stat.identity.pid.to_string());
         let file = dir.join("cmdline");
-        let line =
-            self.lines.ask(stat.identity, move || read(&file, COMMAND_BYTES).unwrap_or_default());
+        let line = line.cloned().or_else(|| {
+            let read = move || read(&file, COMMAND_BYTES).unwrap_or_default();
+            self.lines.ask(stat.identity, read)
+        });
         let status = read(&dir.join("status"), STATUS_BYTES).unwrap_or_default();
         let status = String::from_utf8_lossy(&status);
         let field = |key| status.lines().find_map(|it: &str| it.strip_prefix(key));

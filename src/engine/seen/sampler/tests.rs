@@ -191,3 +191,26 @@ fn only_what_came_into_sight_is_sampled_again() {
     let closed = sampler.sample_news(&detailed, &open, &now);
     assert!(closed.containers[0].detail.is_none(), "it is not in detail any more");
 }
+
+#[test]
+fn what_nothing_has_changed_is_not_read_at_each_look() {
+    let machine = MadeUp::new();
+    running(&machine);
+    let mut sampler = watching(&machine);
+    let row = Interest { visible: vec![name()], ..Interest::default() };
+    let mut memory = |interest: &Interest| {
+        let counters = &sampler.sample(interest).containers[0].counters;
+        (counters.memory_bytes.map(|it| it + 4096), counters.pids)
+    };
+    assert_eq!(memory(&row), (Some(1_048_576), Some(3)));
+    // The kernel reclaims memory of a container that does not run.
+    machine.group(&name(), &[("memory.current", "524288\n")]);
+    let looks: Vec<_> = (0..LIMIT_LOOKS).map(|_| memory(&row).0).collect();
+    assert_eq!(looks[0], Some(1_048_576));
+    assert_eq!(looks.last(), Some(&Some(524_288)), "it is read now and then");
+    machine.group(&name(), &[("memory.current", "262144\n"), ("pids.current", "2\n")]);
+    let opened = Interest { detail: Some(detail()), ..row.clone() };
+    assert_eq!(memory(&opened), (Some(262_144), Some(2)), "all is fresh in detail");
+    machine.group(&name(), &[("memory.current", "131072\n"), ("cpu.stat", "usage_usec 5000001\n")]);
+    assert_eq!(memory(&row), (Some(131_072), Some(2)), "it has run");
+}

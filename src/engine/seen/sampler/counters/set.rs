@@ -32,6 +32,17 @@ impl CounterSet {
         Self(self.0 | other.0)
     }
 
+    /// Returns those that are in `other`, too.
+    #[must_use]
+    pub const fn of_both(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Returns whether all of `other` are in the set.
+    pub const fn has_all(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
     /// Returns whether any of `other` is in the set.
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0

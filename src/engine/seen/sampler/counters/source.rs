@@ -37,6 +37,13 @@ impl RawCounters {
             ..Self::default()
         }
     }
+
+    /// Copies how much memory and how many tasks there are.
+    pub(super) const fn copy_memory_and_tasks(&self, to: &mut Self) {
+        to.memory_usage_bytes = self.memory_usage_bytes;
+        to.memory_inactive_bytes = self.memory_inactive_bytes;
+        to.pids = self.pids;
+    }
 }
 
 /// One file and how to read it.
