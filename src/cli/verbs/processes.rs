@@ -44,7 +44,7 @@ Examples:
 };
 
 fn ps(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let Chosen { names, asked_for } = names(invocation, matches)?;
+    let ListedContainers { names, asked_for } = names(invocation, matches)?;
     let mut found: Vec<(Name, Vec<Process>)> = Vec::new();
     for (name, list) in names.iter().zip(invocation.engine.processes_of(&names)) {
         match list {
@@ -82,25 +82,25 @@ fn ps(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<E
 }
 
 /// Whose processes are listed.
-struct Chosen {
+struct ListedContainers {
     names: Vec<Name>,
     asked_for: bool,
 }
 
 /// Returns the containers that were named, or every one that has processes.
-fn names(invocation: &Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<Chosen> {
+fn names(invocation: &Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ListedContainers> {
     let mut words = operands(matches)?;
     for given in matches.get_many::<std::ffi::OsString>(args::NAME).unwrap_or_default() {
         words.extend(given.to_string_lossy().split(',').map(str::to_owned));
     }
     if !words.is_empty() || chosen::filters(matches) {
         let chosen = ChosenContainers::of(invocation, matches, Verb::Processes, words)?;
-        return Ok(Chosen { names: chosen.names, asked_for: true });
+        return Ok(ListedContainers { names: chosen.names, asked_for: true });
     }
     let list = invocation.engine.list()?;
     let active = |state: &State| state.is_active();
     let names = list.into_iter().filter(|(_, state)| active(state)).map(|(name, _)| name);
-    Ok(Chosen { names: names.collect(), asked_for: false })
+    Ok(ListedContainers { names: names.collect(), asked_for: false })
 }
 
 fn row(name: &Name, it: &Process, users: &mut Users) -> Vec<String> {

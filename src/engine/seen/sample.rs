@@ -79,6 +79,15 @@ pub enum Ability {
     Store,
 }
 
+/// What runs in a container.
+#[derive(Debug)]
+pub(in crate::engine) struct Inhabitants {
+    pub(in crate::engine) state: State,
+    /// Another user's, of which nothing may be seen.
+    pub(in crate::engine) hidden: bool,
+    pub(in crate::engine) processes: Vec<Process>,
+}
+
 /// The share of the last ten seconds in which some task waited, in percent.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Psi {

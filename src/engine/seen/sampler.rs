@@ -54,7 +54,9 @@ use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::running::event::Event;
 use crate::engine::running::record::{self, SetLimit};
 use crate::engine::seen::process::{self, Process, ProcessOrder};
-use crate::engine::seen::sample::{Container, Counters, Detail, HostSample, Lack, Sample};
+use crate::engine::seen::sample::{
+    Container, Counters, Detail, HostSample, Inhabitants, Lack, Sample,
+};
 use crate::engine::terms::name::Name;
 use crate::engine::terms::state::State;
 
@@ -90,15 +92,6 @@ pub struct Sampler {
     stills: Aside<(Name, Option<i32>), (Detail, Option<String>)>,
     /// How many samples it has taken.
     looks: usize,
-}
-
-/// What runs in a container.
-#[derive(Debug)]
-pub(in crate::engine) struct Inhabitants {
-    pub(in crate::engine) state: State,
-    /// Another user's, of which nothing may be seen.
-    pub(in crate::engine) hidden: bool,
-    pub(in crate::engine) processes: Vec<Process>,
 }
 
 /// The part of a container's details that changes seldom.
@@ -296,7 +289,7 @@ impl Sampler {
         } else if described {
             let run = self.members.all.get(&name)?.status.run.as_ref();
             let init = run.and_then(|it| it.init_pid);
-            let (detail, fault) = self.read_still(&name, init).unwrap_or_default();
+            let (detail, fault) = self.read_still(&name, init, false).unwrap_or_default();
             (Some(detail), fault)
         } else {
             let looked = self.members.all.get(&name)?.defined && interest.faults;
@@ -450,7 +443,7 @@ impl Sampler {
         if let Some(still) = self.still.as_ref().filter(fresh) {
             return (still.detail.clone(), still.fault.clone());
         }
-        let Some((detail, fault)) = self.read_still(name, init) else {
+        let Some((detail, fault)) = self.read_still(name, init, true) else {
             let still = self.still.as_ref().filter(|it| it.name == *name && it.init == init);
             let old = || still.map(|it| (it.detail.clone(), it.fault.clone()));
             return old().unwrap_or_default();
@@ -461,11 +454,17 @@ impl Sampler {
         still
     }
 
-    /// Reads what changes seldom; none: a file system does not answer in time.
-    fn read_still(&mut self, name: &Name, init: Option<i32>) -> Option<(Detail, Option<String>)> {
+    /// Reads `all` that changes seldom, or only the root and the network; none: a file system does not
+    /// answer in time.
+    fn read_still(
+        &mut self,
+        name: &Name,
+        init: Option<i32>,
+        all: bool,
+    ) -> Option<(Detail, Option<String>)> {
         let (proc, lxcpath, of) = (self.proc.clone(), self.lxcpath.clone(), name.clone());
-        let hierarchies = self.places.hierarchies().clone();
-        let read = move || detail::read(&proc, init, &lxcpath, &of, &hierarchies);
+        let hierarchies = all.then(|| self.places.hierarchies().clone());
+        let read = move || detail::read(&proc, init, &lxcpath, &of, hierarchies.as_ref());
         self.stills.ask((name.clone(), init), read)
     }
 

@@ -12,8 +12,8 @@ use crate::engine::running::command_socket::{Client, ConsoleLog, SocketError, St
 use crate::engine::running::event::{self, What};
 use crate::engine::running::record::{self, Record, last_words};
 use crate::engine::seen::process::Process;
-use crate::engine::seen::sample::{Container, Detail, HIDDEN, Sample, Unmanaged};
-use crate::engine::seen::sampler::{DetailInterest, Inhabitants, Interest, Sampler, unmanaged};
+use crate::engine::seen::sample::{Container, Detail, HIDDEN, Inhabitants, Sample, Unmanaged};
+use crate::engine::seen::sampler::{DetailInterest, Interest, Sampler, unmanaged};
 use crate::engine::store::{Store, no_such};
 use crate::engine::{Engine, Error, ErrorKind, Host, Name, State, Verb, sys};
 

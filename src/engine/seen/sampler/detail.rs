@@ -17,33 +17,39 @@ const CONFIG_BYTES: u64 = 256 * 1024;
 const NAMESPACES: [&str; 8] = ["mnt", "pid", "net", "ipc", "uts", "user", "cgroup", "time"];
 
 /// Reads the configuration of `name`, and the details of its init in `/proc` if it is running, else
-/// its future limits. Also returns why the configuration cannot be used.
+/// its future limits, if the hierarchies for these are given: without them only its root and its network.
+/// Also returns why the configuration cannot be used.
 pub(super) fn read(
     proc: &Path,
     init: Option<i32>,
     lxcpath: &Path,
     name: &Name,
-    hierarchies: &Hierarchies,
+    all: Option<&Hierarchies>,
 ) -> (Detail, Option<String>) {
     let file = lxcpath.join(name.as_str()).join("config");
-    let mut detail = Detail { config: start_of(&file, CONFIG_BYTES), ..Detail::default() };
+    let mut detail = Detail::default();
     let mut fault = None;
     // A container running without a configuration was started from a file elsewhere.
     if file.symlink_metadata().is_ok() {
         match config::load(name, lxcpath, None, &[]) {
             Ok(config) => {
                 detail.rootfs = Some(Root::of(config.written_root().unwrap_or_default()));
-                if init.is_none() {
+                if let Some(hierarchies) = all.filter(|_| init.is_none()) {
                     detail.files = configured::rows(&config, hierarchies);
                 }
             }
             Err(errors) => fault = Some(faults::words(&errors)),
         }
     }
-    if let Some(pid) = init {
-        let dir = proc.join(pid.to_string());
+    let dir = init.map(|it| proc.join(it.to_string()));
+    if let Some(dir) = &dir {
+        detail.network = network::interfaces(dir);
+    }
+    if all.is_some() {
+        detail.config = start_of(&file, CONFIG_BYTES);
+    }
+    if let Some(dir) = dir.filter(|_| all.is_some()) {
         detail.namespaces = namespaces(proc, &dir);
-        detail.network = network::interfaces(&dir);
         let mounts = start_of(&dir.join("mountinfo"), MOUNTS_BYTES).unwrap_or_default();
         detail.mounts = mounts.lines().filter_map(mount).take(MOST_MOUNTS).collect();
     }
@@ -81,7 +87,7 @@ mod tests {
         let lxcpath = tempfile::tempdir().unwrap();
         std::fs::create_dir(lxcpath.path().join("web")).unwrap();
         std::fs::write(lxcpath.path().join("web/config"), content).unwrap();
-        read(Path::new("/proc"), None, lxcpath.path(), &name(), &Hierarchies::default())
+        read(Path::new("/proc"), None, lxcpath.path(), &name(), Some(&Hierarchies::default()))
     }
 
     #[test]
@@ -112,7 +118,7 @@ mod tests {
     fn a_container_that_does_not_run_has_its_files() {
         let lxcpath = tempfile::tempdir().unwrap();
         let (detail, _) =
-            read(Path::new("/proc"), None, lxcpath.path(), &name(), &Hierarchies::default());
+            read(Path::new("/proc"), None, lxcpath.path(), &name(), Some(&Hierarchies::default()));
         assert_eq!(detail.rootfs, None);
         assert_eq!((detail.config, detail.namespaces), (None, vec![]));
     }
@@ -122,7 +128,7 @@ mod tests {
         let lxcpath = tempfile::tempdir().unwrap();
         let own = std::process::id().try_into().ok();
         let (detail, _) =
-            read(Path::new("/proc"), own, lxcpath.path(), &name(), &Hierarchies::default());
+            read(Path::new("/proc"), own, lxcpath.path(), &name(), Some(&Hierarchies::default()));
         assert!(detail.namespaces.is_empty(), "{:?}", detail.namespaces);
         assert!(!detail.mounts.is_empty());
     }

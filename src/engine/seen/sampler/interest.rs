@@ -21,7 +21,7 @@ pub struct Interest {
     pub faults: bool,
     /// The container whose details are shown, and all its counters.
     pub detail: Option<DetailInterest>,
-    /// The details of these are shown too, except their processes and files.
+    /// The roots and the networks of these are shown, too.
     pub described: Described,
     /// The host's own figures.
     pub host: bool,
