@@ -45,8 +45,8 @@ pub(in crate::engine) use oom::OomWatch;
 pub(in crate::engine) use planned::{PastGroups, PlannedGroups};
 pub use settings::AppliedDevices;
 pub(in crate::engine) use translation::{Fitted, fit};
-pub(in crate::engine) use values::check_name;
 pub use values::{CgroupFile, Change};
+pub(in crate::engine) use values::{FileList, check_name};
 
 pub use crate::engine::terms::group_path::GroupPath;
 

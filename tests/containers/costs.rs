@@ -161,7 +161,7 @@ fn a_screen_that_shows_nothing_new_reads_little() {
         let mut screen = Screen::spawn(lxcpath.command(&[]), 120, 36);
         screen.wait_for_row(&lxcpath.name("0"));
         let mut bill = Bill::default();
-        for (keys, view, bound) in [("", "list", 150), (ENTER, "container", 1050)] {
+        for (keys, view, bound) in [("", "list", 150), (ENTER, "container", 900)] {
             screen.keys(keys);
             // What is read once is read then.
             screen.settle_for(SECONDS);

@@ -97,18 +97,18 @@ impl Cgroup {
 
     /// Lists every file of the group in every hierarchy, with its value.
     pub fn files(&self) -> Vec<CgroupFile> {
+        self.list_files().read()
+    }
+
+    /// Lists every file of the group in every hierarchy.
+    pub(in crate::engine) fn list_files(&self) -> FileList {
         let mut files: Vec<_> = self.groups.iter().flat_map(files_of).collect();
         files.sort_by(|(_, a), (_, b)| {
             (&a.controller, &a.file, a.version).cmp(&(&b.controller, &b.file, b.version))
         });
         // Each v1 hierarchy has its own `tasks`, `cgroup.procs` …; one of each is enough.
         files.dedup_by(|(_, a), (_, b)| (a.version, &a.file) == (b.version, &b.file));
-        let valued = |(path, file): (Option<PathBuf>, CgroupFile)| {
-            let value = path.and_then(|it| read(&it).ok());
-            let value = value.map(|it| it.strip_suffix('\n').unwrap_or(&it).to_owned());
-            CgroupFile { value, ..file }
-        };
-        files.into_iter().map(valued).collect()
+        FileList(files)
     }
 
     /// Writes `value`, which is what the kernel takes for `typed`, to `file`, whose name is checked.
@@ -138,6 +138,22 @@ impl Cgroup {
             .or_else(|| words::not_enabled(&unified?.dir, controller))
             .unwrap_or_else(|| words::nearest(file, &names));
         CgroupError::NoFile { file: file.to_owned(), advice }
+    }
+}
+
+/// The files of a group without their values, and from where those are read.
+#[derive(Debug)]
+pub(in crate::engine) struct FileList(Vec<(Option<PathBuf>, CgroupFile)>);
+
+impl FileList {
+    /// Returns the files with their values.
+    pub(in crate::engine) fn read(&self) -> Vec<CgroupFile> {
+        let valued = |(path, file): &(Option<PathBuf>, CgroupFile)| {
+            let value = path.as_ref().and_then(|it| read(it).ok());
+            let value = value.map(|it| it.strip_suffix('\n').unwrap_or(&it).to_owned());
+            CgroupFile { value, ..file.clone() }
+        };
+        self.0.iter().map(valued).collect()
     }
 }
 

@@ -12,6 +12,7 @@ mod faults;
 mod files;
 mod foreign;
 mod freezers;
+mod group_files;
 mod host;
 mod interest;
 mod members;
@@ -38,6 +39,7 @@ use faults::Faults;
 use files::Files;
 use foreign::ForeignContainers;
 use freezers::Freezers;
+use group_files::GroupFiles;
 use host::HostReader;
 pub use interest::{Described, DetailInterest, Interest};
 use members::{Member, Members};
@@ -89,6 +91,7 @@ pub struct Sampler {
     lacks: Option<(Instant, Vec<Lack>)>,
     /// What was last read for the container in detail, except its processes and files.
     still: Option<Still>,
+    group_files: GroupFiles,
     stills: Aside<(Name, Option<i32>), (Detail, Option<String>)>,
     /// How many samples it has taken.
     looks: usize,
@@ -133,6 +136,7 @@ impl Sampler {
             host: HostReader::new(&proc),
             lacks: None,
             still: None,
+            group_files: GroupFiles::default(),
             stills: Aside::new(),
             lxcpath: lxcpath.clone(),
             proc,
@@ -404,16 +408,14 @@ impl Sampler {
                 let forest = self.read_forest(path, init, tasks, interest.order);
                 self.forest = Some((name.clone(), init, forest));
             }
-            let cgroup = Cgroup::open(self.places.hierarchies(), path);
             // Until they are read again when they come into sight, they are as they were last seen.
             let last = self.forest.as_ref().filter(|it| it.0 == *name && it.1 == init);
             detail.processes = last.map_or_else(Vec::new, |it| it.2.clone());
             detail.files.clear();
             detail.limit_cgroup = run.and_then(|it| it.limits.clone()).filter(|it| it != path);
             if shown.is_some_and(|it| it.files) {
-                let limits = detail.limit_cgroup.as_ref();
-                let limits = limits.map(|it| Cgroup::open(self.places.hierarchies(), it));
-                detail.files = limits.as_ref().unwrap_or(&cgroup).files();
+                let limits = detail.limit_cgroup.as_ref().unwrap_or(path);
+                detail.files = self.group_files.read(self.places.hierarchies(), limits);
             }
             detail.cgroup = Some(path.clone()).filter(|it| !it.is_empty());
         }
