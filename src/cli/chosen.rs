@@ -187,8 +187,10 @@ pub(super) fn rehearses(matches: &ArgMatches) -> bool {
     has(matches, DRY_RUN)
 }
 
+/// Returns whether the flag is given; a command may not have it. Whether it has, clap says only where
+/// debug assertions are compiled in.
 fn has(matches: &ArgMatches, flag: &str) -> bool {
-    matches.try_contains_id(flag).is_ok() && matches.get_flag(flag)
+    matches.try_get_one::<bool>(flag).ok().flatten().is_some_and(|it| *it)
 }
 
 /// The exit codes of what was done to several containers.
