@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction};
+use regex::Regex;
 
 pub(super) const LXCPATH: &str = "lxcpath";
 pub(super) const QUIET: &str = "quiet";
@@ -114,4 +115,29 @@ pub(super) fn config() -> Arg {
 pub(super) fn define() -> Arg {
     value("define", Some('s'), "KEY=VALUE", "Configuration line that comes after the file's")
         .action(ArgAction::Append)
+}
+
+/// Compiles a regular expression. What is wrong with it is said in one line, without the picture that
+/// the library draws.
+pub(super) fn regex(text: &str) -> anyhow::Result<Regex> {
+    Regex::new(text).map_err(|error| {
+        let error = error.to_string();
+        let why = error.lines().last().unwrap_or_default();
+        let why = why.strip_prefix("error: ").unwrap_or(why);
+        anyhow::anyhow!("`{text}` is not a regular expression: {why}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_regular_expression_is_one_line() {
+        assert!(regex("^web[0-9]$").unwrap().is_match("web1"));
+        let said = |text| regex(text).unwrap_err().to_string();
+        assert_eq!(said("["), "`[` is not a regular expression: unclosed character class");
+        let long = said("(?:a{1000}){1000}");
+        assert!(long.contains("size limit") && !long.contains('\n'), "{long}");
+    }
 }

@@ -106,8 +106,7 @@ impl ChosenContainers {
                 names.extend(fitting(&there, it, verb, found, matches)?);
             }
             if let Some(it) = filter {
-                let regex = regex::Regex::new(it)
-                    .with_context(|| format!("`{it}` is not a regular expression"))?;
+                let regex = args::regex(it)?;
                 let found = |name: &str| regex.is_match(name);
                 names.extend(fitting(&there, it, verb, found, matches)?);
             }

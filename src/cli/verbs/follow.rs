@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use clap::{Arg, ArgMatches};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -86,8 +85,8 @@ fn monitor(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Res
         None => rest.remove(0),
     };
     no_more(&rest)?;
-    let pattern = regex::Regex::new(&format!("^(?:{text})$"))
-        .with_context(|| format!("`{text}` is not a regular expression"))?;
+    args::regex(&text)?;
+    let pattern = args::regex(&format!("^(?:{text})$"))?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;

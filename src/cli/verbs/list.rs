@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::ArgMatches;
 use serde_json::{Value, json};
 
@@ -257,11 +256,8 @@ impl Selection {
             None => (!rest.is_empty()).then(|| rest.remove(0)),
         };
         no_more(&rest)?;
-        let compile = |it: String| {
-            regex::Regex::new(&it).with_context(|| format!("`{it}` is not a regular expression"))
-        };
         Ok(Self {
-            pattern: filter.map(compile).transpose()?,
+            pattern: filter.as_deref().map(args::regex).transpose()?,
             defined: matches.get_flag("defined"),
             states: ["running", "stopped", "frozen", "active"].map(|it| matches.get_flag(it)),
         })

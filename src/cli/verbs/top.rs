@@ -4,7 +4,6 @@ use std::cmp::Ordering;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use clap::ArgMatches;
 use serde_json::{Value, json};
 
@@ -64,9 +63,7 @@ fn top(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<
     let words = operands(matches)?;
     let pattern = match words.as_slice() {
         [] => None,
-        [it] => Some(
-            regex::Regex::new(it).with_context(|| format!("`{it}` is not a regular expression"))?,
-        ),
+        [it] => Some(args::regex(it)?),
         [_, more, ..] => return Err(Usage(format!("unexpected operand `{more}`")).into()),
     };
     let mut sampler = Sampler::new(&invocation.engine);
