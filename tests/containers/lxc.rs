@@ -1,6 +1,7 @@
 //! LXC and wharf control each other's containers. Skipped without LXC.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -274,6 +275,26 @@ fn no_state_of_a_container_of_lxc_is_missed_or_told_twice() {
 }
 
 #[test]
+fn what_a_slow_daemon_of_lxc_says_late_is_told_once_and_in_its_order() {
+    let Some(lxc) = Lxc::new() else { return };
+    let Some(name) = lxc.plain("slow") else { return };
+    let mut monitor = Monitor::of(&lxc, &name);
+    let before = monitor.told_once_it_follows(&|| short_life(&lxc, &name));
+    let daemon = Paused::daemon_of(lxc.lxcpath.path());
+    lxc.ok("lxc-start", &["-n", &name, "--", "/bin/sleep", "1000"]);
+    // Longer than the monitor waits for a daemon that has nothing to say.
+    std::thread::park_timeout(Duration::from_secs(1));
+    drop(daemon);
+    let told = || monitor.told()[before.len()..].to_owned();
+    wait_until("it is told", || told() == "STOPPED>STARTING:-\nSTARTING>RUNNING:-\n");
+    lxc.ok("lxc-stop", &["-n", &name, "-k"]);
+    wait_until("its end is told", || told().ends_with("STOPPING>STOPPED:-\n"));
+    assert_eq!(told().lines().count(), 5, "{}", told());
+    monitor.end();
+    remove_groups_of_supervisors(&name);
+}
+
+#[test]
 fn a_container_of_lxc_that_restarts_itself_is_told_as_stopped_and_started() {
     let Some(lxc) = Lxc::new() else { return };
     let Some(name) = lxc.plain("again") else { return };
@@ -336,6 +357,32 @@ fn what_the_daemon_of_lxc_does_not_say_is_seen() {
     lxc.ok("lxc-stop", &["-n", &name, "-k"]);
     monitor.end();
     remove_groups_of_supervisors(&name);
+}
+
+/// LXC's daemon, which does not run until this is dropped.
+struct Paused(Pid);
+
+impl Paused {
+    fn daemon_of(lxcpath: &Path) -> Self {
+        let all = fs::read_dir("/proc").unwrap().flatten();
+        let pids = all.filter_map(|it| it.file_name().to_str()?.parse().ok());
+        let is_it = |pid: &i32| {
+            let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let mut words = command.split(|it| *it == 0);
+            words.next().is_some_and(|it| it.ends_with(b"lxc-monitord"))
+                && words.next() == Some(lxcpath.as_os_str().as_bytes())
+        };
+        let daemon = Self(Pid::from_raw(pids.into_iter().find(is_it).unwrap()));
+        kill(daemon.0, Signal::SIGSTOP).unwrap();
+        daemon
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        // It may have ended.
+        _ = kill(self.0, Signal::SIGCONT);
+    }
 }
 
 /// `wharf monitor` of one container, which writes into a file.

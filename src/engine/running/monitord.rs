@@ -1,13 +1,16 @@
-//! LXC's monitor daemon, which passes on what LXC's supervisors say: each state that a container
-//! enters, and how its init ended. It only listens, and has the daemon started as `lxc-monitor` does.
+//! LXC's monitor daemon, which passes on what supervisors write into its fifo: each state that a
+//! container enters, and how its init ended. Whoever listens has it started as `lxc-monitor` does.
 
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -37,7 +40,11 @@ const ADDRESS: usize = 105;
 #[derive(Debug)]
 pub(in crate::engine) struct Monitord {
     stream: UnixStream,
+    fifo: PathBuf,
     begun: Vec<u8>,
+    /// The newest mark that was set, and the newest that has come back.
+    set: i32,
+    reached: i32,
     /// The daemon itself, if it was started for this connection, and its address.
     started: Option<(Child, SocketAddr)>,
 }
@@ -47,9 +54,9 @@ impl Monitord {
     /// user's program.
     pub(in crate::engine) fn of(lxcpath: &Lxcpath) -> Option<Self> {
         let dir = lxcpath.dir();
-        Self::connect(dir).or_else(|| {
+        Self::connect(lxcpath).or_else(|| {
             let mut child = start(dir)?;
-            let Some(mut connected) = Self::connect(dir) else {
+            let Some(mut connected) = Self::connect(lxcpath) else {
                 reap(&mut child);
                 return None;
             };
@@ -61,15 +68,31 @@ impl Monitord {
     /// Listens to what is connected.
     #[cfg(test)]
     pub(in crate::engine) const fn over(stream: UnixStream) -> Self {
-        Self { stream, begun: Vec::new(), started: None }
+        Self::new(stream, PathBuf::new())
     }
 
-    fn connect(dir: &Path) -> Option<Self> {
-        let stream = UnixStream::connect_addr(&address(dir)?).ok()?;
+    fn connect(lxcpath: &Lxcpath) -> Option<Self> {
+        let stream = UnixStream::connect_addr(&address(lxcpath.dir())?).ok()?;
         let peer = getsockopt(&stream.as_fd(), sockopt::PeerCredentials).ok()?;
         let trusted = peer.uid() == 0 || peer.uid() == geteuid().as_raw();
         stream.set_nonblocking(true).ok()?;
-        trusted.then_some(Self { stream, begun: Vec::new(), started: None })
+        trusted.then(|| Self::new(stream, fifo(lxcpath)))
+    }
+
+    const fn new(stream: UnixStream, fifo: PathBuf) -> Self {
+        Self { stream, fifo, begun: Vec::new(), set: 0, reached: 0, started: None }
+    }
+
+    /// Sets a mark behind all that supervisors have written so far, and returns its number; none:
+    /// the daemon cannot be reached.
+    pub(in crate::engine) fn mark(&mut self) -> Option<i32> {
+        self.set = self.set.wrapping_add(1);
+        write(&self.fifo, &wire::encode_mark(&marker(), self.set)).then_some(self.set)
+    }
+
+    /// Returns the newest mark that has come back.
+    pub(in crate::engine) const fn reached(&self) -> i32 {
+        self.reached
     }
 
     /// Returns what was said since the last call, in its order; an error: the daemon is gone.
@@ -86,6 +109,10 @@ impl Monitord {
         }
         let (whole, rest) = self.begun.as_chunks::<EVENT>();
         let news = whole.iter().filter_map(wire::decode_event).collect();
+        let marker = marker();
+        if let Some(mark) = whole.iter().rev().find_map(|it| wire::decode_mark(it, &marker)) {
+            self.reached = mark;
+        }
         self.begun = rest.to_vec();
         Ok(news)
     }
@@ -112,6 +139,28 @@ impl Drop for Monitord {
             _ = child.wait();
         }
     }
+}
+
+/// Returns where the daemon of `lxcpath` reads what supervisors write.
+pub(in crate::engine) fn fifo(lxcpath: &Lxcpath) -> PathBuf {
+    let below = lxcpath.dir().as_os_str().as_bytes();
+    let below = OsStr::from_bytes(below.strip_prefix(b"/").unwrap_or(below));
+    lxcpath.host().lxc_runtime().join(below).join("monitor-fifo")
+}
+
+/// Writes a `message` into the `fifo` of a daemon; false: none reads it.
+pub(in crate::engine) fn write(fifo: &Path, message: &[u8]) -> bool {
+    let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    // Without a daemon there is no fifo, or no reader.
+    let Ok(mut file) = File::options().write(true).custom_flags(flags).open(fifo) else {
+        return false;
+    };
+    file.metadata().is_ok_and(|it| it.file_type().is_fifo()) && file.write_all(message).is_ok()
+}
+
+/// Returns the name under which this process writes its marks. No container can have it.
+fn marker() -> String {
+    format!("/{}", std::process::id())
 }
 
 /// Returns whether the socket at `address` has one connection.
@@ -178,6 +227,19 @@ mod tests {
         let address = address(Path::new("/var/lib/lxc")).unwrap();
         let name = address.as_abstract_name().unwrap();
         assert_eq!(name, b"lxc/ad055575fe28ddd5//var/lib/lxc");
+    }
+
+    #[test]
+    fn a_mark_comes_back_to_its_writer_alone() {
+        let (mut daemon, stream) = UnixStream::pair().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let mut monitord = Monitord::over(stream);
+        daemon.write_all(&wire::encode_mark("/1", 7)).unwrap();
+        assert!(monitord.news().unwrap().is_empty());
+        assert_eq!(monitord.reached(), 0);
+        daemon.write_all(&wire::encode_mark(&marker(), 1)).unwrap();
+        assert!(monitord.news().unwrap().is_empty());
+        assert_eq!(monitord.reached(), 1);
     }
 
     #[test]

@@ -215,12 +215,24 @@ pub enum MonitorMessage {
     Exit(i32),
 }
 
+/// The kind of a mark, which is wharf's, and which LXC's programs ignore.
+const MARK: i32 = 1000;
+
 /// Returns the message that reports `event` in the container `name`.
 pub fn encode_event(name: &str, event: MonitorMessage) -> Vec<u8> {
     let (kind, value) = match event {
         MonitorMessage::State(state) => (0_i32, i32::from(state as u8)),
         MonitorMessage::Exit(status) => (2, status),
     };
+    encode_message(kind, name, value)
+}
+
+/// Returns the message that comes back to `writer` once all that was written before it has come.
+pub fn encode_mark(writer: &str, number: i32) -> Vec<u8> {
+    encode_message(MARK, writer, number)
+}
+
+fn encode_message(kind: i32, name: &str, value: i32) -> Vec<u8> {
     let mut bytes = kind.to_ne_bytes().to_vec();
     bytes.extend(name.bytes().take(EVENT_NAME - 1));
     bytes.resize(4 + EVENT_NAME, 0);
@@ -240,6 +252,13 @@ pub fn decode_event(bytes: &[u8; EVENT]) -> Option<(String, MonitorMessage)> {
     };
     let name = name.split(|it| *it == 0).next()?;
     Some((String::from_utf8(name.to_vec()).ok()?, message))
+}
+
+/// Reads the number out of a mark of `writer`.
+pub fn decode_mark(bytes: &[u8; EVENT], writer: &str) -> Option<i32> {
+    let (_, value) = bytes.split_last_chunk()?;
+    let number = i32::from_ne_bytes(*value);
+    (bytes[..] == encode_mark(writer, number)).then_some(number)
 }
 
 /// Reads the state out of a message to a state client.

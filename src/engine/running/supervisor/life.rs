@@ -2,10 +2,8 @@
 //! place that publishes states while the supervisor lives.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -18,6 +16,7 @@ use crate::engine::host::Host;
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::running::command_socket::wire::{self, MonitorMessage};
 use crate::engine::running::event::{self, What};
+use crate::engine::running::monitord;
 use crate::engine::running::oom::{Death, OomKill};
 use crate::engine::running::record::{self, Record, SetLimit, now_ms};
 use crate::engine::store::Store;
@@ -66,10 +65,7 @@ pub(super) struct Kills {
 impl Life {
     /// Continues from `record`, whose state was not reported yet.
     pub(super) fn begin(record: Record, lxcpath: Lxcpath, log: Log) -> Self {
-        let below = lxcpath.dir().as_os_str().as_bytes();
-        let below = below.strip_prefix(b"/").unwrap_or(below);
-        let below = lxcpath.host().lxc_runtime().join(std::ffi::OsStr::from_bytes(below));
-        let fifo = below.join("monitor-fifo");
+        let fifo = monitord::fifo(&lxcpath);
         let (unsaved, untold, namespaces) = (None, Vec::new(), Vec::new());
         let (look_at_freeze, oom, claims) = (None, None, Claims::default());
         let life = Self {
@@ -360,15 +356,8 @@ impl Life {
     }
 
     fn tell_monitord(&self, event: MonitorMessage) {
-        let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_CLOEXEC;
-        // Without a monitord there is no fifo, or no reader.
-        let Ok(mut file) = File::options().write(true).custom_flags(flags).open(&self.fifo) else {
-            return;
-        };
-        if file.metadata().is_ok_and(|it| it.file_type().is_fifo()) {
-            // A monitord that does not read loses this.
-            _ = file.write_all(&wire::encode_event(self.record.name.as_str(), event));
-        }
+        // Without a daemon, or with one that does not read, nobody needs it.
+        _ = monitord::write(&self.fifo, &wire::encode_event(self.record.name.as_str(), event));
     }
 }
 

@@ -14,6 +14,9 @@ use crate::engine::{Exit, Lxcpath, Name, State};
 
 /// How long after the journal has reported something LXC's daemon may say it, too.
 const ECHO: Duration = Duration::from_secs(10);
+/// How long a daemon may take to say what was written. On a busy machine it does not always run at
+/// once.
+const STUCK: Duration = Duration::from_secs(5);
 
 /// What was heard so far.
 #[derive(Debug)]
@@ -24,9 +27,26 @@ pub(super) struct LxcNews {
     echoes: Vec<(Instant, Name, Told)>,
     /// The newest state of each that was reported.
     last: BTreeMap<Name, State>,
-    /// What the states show, until it is sure that the daemon does not say it: since when it is
-    /// silent about that container.
-    held: Vec<(Instant, Event)>,
+    /// What the states show, until it is sure that the daemon does not say it.
+    held: Vec<Held>,
+}
+
+/// A change of state that the daemon may be about to say.
+#[derive(Debug)]
+struct Held {
+    event: Event,
+    /// Since when the daemon is silent about that container.
+    since: Instant,
+    /// The mark that was written once the change was seen. Before it comes back the daemon has not
+    /// read all that the container's supervisor has written.
+    mark: Option<i32>,
+}
+
+impl Held {
+    fn is_due(&self, now: Instant) -> bool {
+        let patience = if self.mark.is_some() { STUCK } else { BEAT };
+        now.duration_since(self.since) >= patience
+    }
 }
 
 /// One message, in a form in which both can be compared.
@@ -65,7 +85,18 @@ impl LxcNews {
             self.daemon = Monitord::of(&self.lxcpath);
             return Vec::new();
         };
+        let reached = daemon.reached();
+        self.reach(reached);
         news.into_iter().filter_map(|(name, it)| Some((name.parse().ok()?, it))).collect()
+    }
+
+    /// The daemon has said all that was written before the mark `reached`.
+    fn reach(&mut self, reached: i32) {
+        let now = Instant::now();
+        for it in self.held.iter_mut().filter(|it| it.mark.is_some_and(|mark| mark <= reached)) {
+            // LXC answers no more before it says that a container has stopped.
+            (it.mark, it.since) = (None, now);
+        }
     }
 
     /// Makes events of what the daemon has `said`, as far as the journal has not. It must be given all
@@ -105,7 +136,8 @@ impl LxcNews {
         }
         // It may be about to say more.
         let now = Instant::now();
-        self.held.iter_mut().filter(|(_, it)| it.name == *name).for_each(|it| it.0 = now);
+        let of_it = self.held.iter_mut().filter(|it| it.event.name == *name);
+        of_it.for_each(|it| it.since = now);
         let what = match message {
             MonitorMessage::Exit(status) => {
                 What::Exited { exit: Exit::from_wait_status(status).of_init() }
@@ -128,10 +160,12 @@ impl LxcNews {
         let time = Instant::now();
         let (states, mut events): (Vec<_>, Vec<_>) =
             seen.into_iter().partition(|it| it.enters().is_some());
-        self.held.extend(states.into_iter().map(|it| (time, it)));
+        if !states.is_empty() {
+            let mark = self.daemon.as_mut().and_then(Monitord::mark);
+            self.held.extend(states.into_iter().map(|event| Held { event, since: time, mark }));
+        }
         let alone = self.daemon.is_none();
-        let due = |(at, _): &mut (Instant, Event)| alone || time.duration_since(*at) >= BEAT;
-        for (_, mut event) in self.held.extract_if(.., due) {
+        for Held { mut event, .. } in self.held.extract_if(.., |it| alone || it.is_due(time)) {
             let Some(to) = event.enters() else { continue };
             // It was over before it was told: either the daemon has said it, or it was as short as
             // what nobody sees who looks a few times a second.
@@ -208,10 +242,25 @@ mod tests {
         assert_eq!(states(&later(&mut news, State::Running)), [(State::Stopped, State::Running)]);
         // Also soon after the daemon has spoken, but not before it had time to say more.
         assert!(news.sift(vec![seen(State::Frozen)], &[]).is_empty());
-        news.held.iter_mut().for_each(|it| it.0 -= BEAT);
+        news.held.iter_mut().for_each(|it| it.since -= BEAT);
         news.events(vec![(name(), MonitorMessage::State(State::Stopping))], &[]);
         assert!(news.sift(Vec::new(), &[(name(), State::Frozen)]).is_empty());
         assert_eq!(states(&later(&mut news, State::Frozen)), [(State::Stopping, State::Frozen)]);
+    }
+
+    #[test]
+    fn what_is_seen_waits_until_the_daemon_has_said_what_was_written_before() {
+        let mut news = news();
+        let what = What::State { from: State::Stopped, to: State::Running };
+        let event = Event::now(news.lxcpath.dir(), &name(), what);
+        news.held = vec![Held { event, since: Instant::now(), mark: Some(2) }];
+        assert!(later(&mut news, State::Running).is_empty());
+        news.reach(1);
+        assert!(later(&mut news, State::Running).is_empty());
+        // Then as long as any other.
+        news.reach(2);
+        assert!(news.sift(Vec::new(), &[(name(), State::Running)]).is_empty());
+        assert_eq!(states(&later(&mut news, State::Running)), [(State::Stopped, State::Running)]);
     }
 
     #[test]
@@ -220,7 +269,7 @@ mod tests {
         news.events(vec![(name(), MonitorMessage::State(State::Running))], &[]);
         let seen = |from, to| Event::now(Path::new("/lxc"), &name(), What::State { from, to });
         assert!(news.sift(vec![seen(State::Running, State::Stopped)], &[]).is_empty());
-        news.held.iter_mut().for_each(|it| it.0 -= BEAT);
+        news.held.iter_mut().for_each(|it| it.since -= BEAT);
         assert_eq!(states(&news.sift(Vec::new(), &[])), [(State::Running, State::Stopped)]);
     }
 
@@ -250,7 +299,7 @@ mod tests {
 
     /// What is told once the daemon has been silent for long enough, and the container is in `now`.
     fn later(news: &mut LxcNews, now: State) -> Vec<Event> {
-        news.held.iter_mut().for_each(|it| it.0 -= BEAT);
+        news.held.iter_mut().for_each(|it| it.since -= BEAT);
         news.sift(Vec::new(), &[(name(), now)])
     }
 
