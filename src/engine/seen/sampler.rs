@@ -230,8 +230,8 @@ impl Sampler {
         }
         let is_foreign = |it: &Member| it.status.run.as_ref().is_some_and(|it| !it.recorded);
         let all = self.members.all.iter().filter(|(_, it)| is_foreign(it));
-        let now = all.map(|(name, it)| (name.clone(), it.status.state)).collect();
-        let mut events = self.foreign.compare(&self.lxcpath, now);
+        let now = all.map(|(name, it)| (name.clone(), (it.status.state, it.is_assumed())));
+        let mut events = self.foreign.compare(&self.lxcpath, now.collect());
         for name in self.foreign.names() {
             let lost = self.lost_limits(&name);
             let Some(watched) = self.watched.get(&name) else { continue };

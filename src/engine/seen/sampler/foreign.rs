@@ -29,12 +29,21 @@ impl ForeignContainers {
         }
     }
 
-    /// Makes events of the changes since the last look.
-    pub(super) fn compare(&mut self, lxcpath: &Path, mut now: BTreeMap<Name, State>) -> Vec<Event> {
+    /// Makes events of the changes since the last look. A state that is only assumed is no change.
+    pub(super) fn compare(
+        &mut self,
+        lxcpath: &Path,
+        now: BTreeMap<Name, (State, bool)>,
+    ) -> Vec<Event> {
         let Some(known) = self.known.take() else {
-            self.known = Some(now);
+            self.known = Some(now.into_iter().map(|(name, (state, _))| (name, state)).collect());
             return Vec::new();
         };
+        let state = |(name, (state, assumed))| {
+            let state = if assumed { known.get(&name).copied() } else { Some(state) };
+            Some((name, state?))
+        };
+        let mut now: BTreeMap<Name, State> = now.into_iter().filter_map(state).collect();
         let fresh = std::mem::take(&mut self.fresh);
         let is_new = |name: &Name| !known.contains_key(name) && !fresh.contains_key(name);
         self.fresh = now.extract_if(.., |name, _| is_new(name)).collect();
@@ -85,8 +94,8 @@ impl ForeignContainers {
 mod tests {
     use super::*;
 
-    fn look(states: &[(&str, State)]) -> BTreeMap<Name, State> {
-        states.iter().map(|(name, state)| (name.parse().unwrap(), *state)).collect()
+    fn look(states: &[(&str, State)]) -> BTreeMap<Name, (State, bool)> {
+        states.iter().map(|(name, state)| (name.parse().unwrap(), (*state, false))).collect()
     }
 
     fn told(events: &[Event]) -> Vec<(&str, State, State)> {
@@ -111,5 +120,23 @@ mod tests {
         assert_eq!(told(&events), [("a", Frozen, Stopped)]);
         foreign.hear(&"b".parse().unwrap(), Frozen);
         assert!(foreign.compare(Path::new("/lxc"), look(&[("b", Frozen)])).is_empty());
+    }
+
+    #[test]
+    fn a_state_that_is_only_assumed_is_no_event() {
+        use State::{Running, Starting, Stopped};
+        let mut foreign = ForeignContainers::default();
+        let mut compare = |state: Option<(State, bool)>| {
+            let now = state.map(|it| ("a".parse().unwrap(), it));
+            foreign.compare(Path::new("/lxc"), now.into_iter().collect())
+        };
+        assert!(compare(None).is_empty());
+        // Its supervisor listens, and does not answer.
+        assert!(compare(Some((Running, true))).is_empty());
+        assert!(compare(Some((Running, true))).is_empty());
+        assert!(compare(Some((Starting, false))).is_empty(), "seen once");
+        assert_eq!(told(&compare(Some((Starting, false)))), [("a", Stopped, Starting)]);
+        assert!(compare(Some((Running, true))).is_empty());
+        assert_eq!(told(&compare(Some((Running, false)))), [("a", Starting, Running)]);
     }
 }

@@ -257,6 +257,12 @@ impl Member {
         self.status = ContainerStatus { state, since, ..status };
     }
 
+    /// Returns whether nothing says that the container is in its state.
+    pub(super) fn is_assumed(&self) -> bool {
+        // The freezer's state is known all the same.
+        self.status.silent && self.status.state == State::Running
+    }
+
     /// Applies the freezer's state, which is more reliable than that of an LXC supervisor.
     pub(super) fn note_frozen(&mut self, frozen: bool) {
         match (self.status.state, frozen) {

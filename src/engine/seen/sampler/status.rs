@@ -36,6 +36,9 @@ pub(super) struct ContainerStatus {
     pub(super) trouble: Option<String>,
     /// This user may not look at it.
     pub(super) hidden: bool,
+    /// Its supervisor does not answer, so the state is assumed: LXC's listens before it has a state
+    /// and answers only once its container runs.
+    pub(super) silent: bool,
     pub(super) restarts_at: Option<SystemTime>,
     pub(super) lost_limits: Vec<String>,
     /// What runs it; none while nothing does.
@@ -129,6 +132,7 @@ fn by_record(record: &Record) -> ContainerStatus {
         last_memory_max_bytes: None,
         trouble: trouble(record),
         hidden: false,
+        silent: false,
         restarts_at: record.restart_ms.and_then(time),
         lost_limits: record.lost_limits.clone(),
         run: Some(RunInfo {
@@ -252,6 +256,7 @@ fn by_socket(
         state: State::Running,
         trouble: Some(trouble),
         hidden,
+        silent: !hidden,
         run: Some(run),
         retry: Some(PATIENCE),
         last_exit,
@@ -270,6 +275,7 @@ pub(super) const fn stopped(origin: Origin) -> ContainerStatus {
         last_memory_max_bytes: None,
         trouble: None,
         hidden: false,
+        silent: false,
         restarts_at: None,
         lost_limits: Vec::new(),
         run: None,

@@ -28,12 +28,12 @@ pub(super) struct LxcNews {
     /// The newest state of each that was reported.
     last: BTreeMap<Name, State>,
     /// What the states show, until it is sure that the daemon does not say it.
-    held: Vec<Held>,
+    held: Vec<Unconfirmed>,
 }
 
 /// A change of state that the daemon may be about to say.
 #[derive(Debug)]
-struct Held {
+struct Unconfirmed {
     event: Event,
     /// Since when the daemon is silent about that container.
     since: Instant,
@@ -42,7 +42,7 @@ struct Held {
     mark: Option<i32>,
 }
 
-impl Held {
+impl Unconfirmed {
     fn is_due(&self, now: Instant) -> bool {
         let patience = if self.mark.is_some() { STUCK } else { BEAT };
         now.duration_since(self.since) >= patience
@@ -134,8 +134,10 @@ impl LxcNews {
         if Record::read(&self.lxcpath, name).is_some_and(|it| it.is_live(host)) {
             return None;
         }
-        // It may be about to say more.
+        // What was seen is said now, or after more than this.
         let now = Instant::now();
+        let is_said = |it: &Unconfirmed| Some(told) == it.event.enters().map(Told::State);
+        self.held.retain(|it| it.event.name != *name || !is_said(it));
         let of_it = self.held.iter_mut().filter(|it| it.event.name == *name);
         of_it.for_each(|it| it.since = now);
         let what = match message {
@@ -158,14 +160,21 @@ impl LxcNews {
     /// how things are `now`. A container that is frozen by its cgroup's file is such a case.
     pub(super) fn sift(&mut self, seen: Vec<Event>, now: &[(Name, State)]) -> Vec<Event> {
         let time = Instant::now();
-        let (states, mut events): (Vec<_>, Vec<_>) =
+        let (mut states, mut events): (Vec<_>, Vec<_>) =
             seen.into_iter().partition(|it| it.enters().is_some());
+        // Otherwise it would be news again after the next end.
+        states.retain(|it| it.enters() != self.last.get(&it.name).copied());
         if !states.is_empty() {
             let mark = self.daemon.as_mut().and_then(Monitord::mark);
-            self.held.extend(states.into_iter().map(|event| Held { event, since: time, mark }));
+            self.held.extend(states.into_iter().map(|event| Unconfirmed {
+                event,
+                since: time,
+                mark,
+            }));
         }
         let alone = self.daemon.is_none();
-        for Held { mut event, .. } in self.held.extract_if(.., |it| alone || it.is_due(time)) {
+        for Unconfirmed { mut event, .. } in self.held.extract_if(.., |it| alone || it.is_due(time))
+        {
             let Some(to) = event.enters() else { continue };
             // It was over before it was told: either the daemon has said it, or it was as short as
             // what nobody sees who looks a few times a second.
@@ -253,7 +262,7 @@ mod tests {
         let mut news = news();
         let what = What::State { from: State::Stopped, to: State::Running };
         let event = Event::now(news.lxcpath.dir(), &name(), what);
-        news.held = vec![Held { event, since: Instant::now(), mark: Some(2) }];
+        news.held = vec![Unconfirmed { event, since: Instant::now(), mark: Some(2) }];
         assert!(later(&mut news, State::Running).is_empty());
         news.reach(1);
         assert!(later(&mut news, State::Running).is_empty());
@@ -261,6 +270,27 @@ mod tests {
         news.reach(2);
         assert!(news.sift(Vec::new(), &[(name(), State::Running)]).is_empty());
         assert_eq!(states(&later(&mut news, State::Running)), [(State::Stopped, State::Running)]);
+    }
+
+    #[test]
+    fn what_was_seen_in_one_life_is_not_told_in_the_next() {
+        let mut news = news();
+        let dir = news.lxcpath.dir().to_path_buf();
+        let running = || {
+            let what = What::State { from: State::Stopped, to: State::Running };
+            vec![Event::now(&dir, &name(), what)]
+        };
+        let says = |state| vec![(name(), MonitorMessage::State(state))];
+        let now = [(name(), State::Running)];
+        // The daemon says it before it is seen, or after.
+        news.events(says(State::Running), &[]);
+        assert!(news.sift(running(), &now).is_empty());
+        news.events(says(State::Stopped), &[]);
+        assert!(later(&mut news, State::Running).is_empty());
+        assert!(news.sift(running(), &now).is_empty());
+        news.events(says(State::Running), &[]);
+        news.events(says(State::Stopped), &[]);
+        assert!(later(&mut news, State::Running).is_empty());
     }
 
     #[test]
