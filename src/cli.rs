@@ -117,7 +117,12 @@ fn refuse(refusal: &clap::Error) -> ExitCode {
         complain(&parser::complaint(refusal));
         return ExitCode::FAILURE;
     }
-    // A closed pipe is not an error: its reader has read enough.
-    _ = write!(io::stdout(), "{}", refusal.render());
-    ExitCode::SUCCESS
+    let mut out = io::stdout();
+    let written = write!(out, "{}", refusal.render()).and_then(|()| out.flush());
+    let Err(error) = written.context(UNWRITTEN) else { return ExitCode::SUCCESS };
+    let report = ErrorReport::from(error);
+    if !report.message.is_empty() {
+        complain(&report.message);
+    }
+    ExitCode::from(report.code)
 }

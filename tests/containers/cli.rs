@@ -201,7 +201,8 @@ const WHARF: &str = env!("CARGO_BIN_EXE_wharf");
 
 #[test]
 fn output_that_cannot_be_written_is_an_error_that_says_so() {
-    for words in [&["help"][..], &["completion", "bash"], &["lxc", "version"]] {
+    let version = ["lxc", "version"];
+    for words in [&["help"][..], &["completion", "bash"], &version, &["ls", "--help"], &["-V"]] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
         let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let output = command.args(words).stdout(full).output().unwrap();

@@ -3,15 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::support::nobody::Nobody;
 use crate::support::screen::Screen;
-use crate::support::{
-    self, Lxcpath, can_run_containers, finish, leftovers, rootfs, told, wait_until,
-};
+use crate::support::{self, Lxcpath, can_run_containers, finish, leftovers, told, wait_until};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::geteuid;
 use serde_json::Value;
@@ -22,9 +20,6 @@ static ALONE: Mutex<()> = Mutex::new(());
 fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// Who has no rights.
-const NOBODY: &str = "65534";
 
 /// The rows by their names.
 fn rows(output: &Output) -> BTreeMap<String, Value> {
@@ -90,17 +85,9 @@ fn an_ordinary_user_is_told_what_only_root_can() {
     if !can_run_containers() {
         return;
     }
+    let Some(nobody) = Nobody::new() else { return };
     let lxcpath = Lxcpath::new();
-    // Where anybody may execute it.
-    let dir = tempfile::tempdir().unwrap();
-    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
-    let program = dir.path().join("wharf");
-    rootfs::copy_program(env!("CARGO_BIN_EXE_wharf"), &program);
-    let wharf = lxcpath.command(&["checkconfig", "--json"]);
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]);
-    command.arg(program).args(wharf.get_args()).env_remove("HOME");
-    let output = finish(command);
+    let output = finish(nobody.command(lxcpath.command(&["checkconfig", "--json"]).get_args()));
     let rows = rows(&output);
     for name in ["loop devices", "overlay", "vlan", "root's capabilities"] {
         assert_eq!(status(&rows, name), "for root", "{name}");

@@ -2,7 +2,7 @@
 //! never taken for the whole. As root.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -126,9 +126,13 @@ fn without_another_thread_several_are_acted_on_one_after_the_other() {
     let [uid, gid] = ["--reuid", "--regid"].map(|it| format!("{it}=64321"));
     command.args(["--nproc=1", "setpriv", &uid, &gid, "--clear-groups"]);
     command.arg(&program).arg("-P").arg(lxcpath.path()).arg("freeze").args(&names);
-    command.env_remove("XDG_RUNTIME_DIR").env("HOME", lxcpath.path());
+    let runtime = lxcpath.path().join("runtime");
+    fs::create_dir(&runtime).unwrap();
+    chown(&runtime, Some(64321), Some(64321)).unwrap();
+    command.env("XDG_RUNTIME_DIR", &runtime).env("HOME", lxcpath.path());
     let output = finish(command);
     fs::remove_file(&program).unwrap();
+    fs::remove_dir_all(&runtime).unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", told(&output));
     for name in &names {
         assert!(told(&output).contains(&format!("cannot freeze `{name}`")), "{}", told(&output));

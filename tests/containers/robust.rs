@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
+use crate::support::nobody::Nobody;
 use crate::support::{self, Lxcpath, can_run_containers, finish, text, told, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -163,7 +163,7 @@ fn without_permission_nothing_happens_but_a_message() {
     let lxcpath = Lxcpath::new();
     let name = lxcpath.name("denied");
     lxcpath.ok(&["create", &name]);
-    let dir = copy_for_everybody();
+    let Some(nobody) = Nobody::new() else { return };
     let path = lxcpath.path().to_str().unwrap();
     for verb in ["start", "execute", "stop", "destroy", "freeze"] {
         let mut args = vec!["-P", path, verb, &name];
@@ -173,7 +173,7 @@ fn without_permission_nothing_happens_but_a_message() {
         // What runs in an unreadable directory is unknown: code 2 means that nothing is visibly
         // running.
         let code = if verb == "stop" { 2 } else { 1 };
-        denied(dir.path(), &args, code);
+        denied(&nobody, &args, code);
     }
     nothing_is_left(&lxcpath, &name);
     assert!(lxcpath.path().join(&name).join("config").exists());
@@ -187,7 +187,7 @@ fn without_permission_a_running_container_is_left_alone_with_a_message() {
     let lxcpath = Lxcpath::new();
     let name = lxcpath.start_sleeper("mine");
     let pid = lxcpath.ok(&["info", "-p", "-H", &name]);
-    let dir = copy_for_everybody();
+    let Some(nobody) = Nobody::new() else { return };
     let path = lxcpath.path().to_str().unwrap();
     let verbs: [&[&str]; 6] = [
         &["stop"],
@@ -199,25 +199,16 @@ fn without_permission_a_running_container_is_left_alone_with_a_message() {
     ];
     for (verb, mode) in verbs.iter().flat_map(|verb| [(verb, 0o700), (verb, 0o755)]) {
         fs::set_permissions(lxcpath.path(), fs::Permissions::from_mode(mode)).unwrap();
-        denied(dir.path(), &[&["-P", path], *verb, &[&name]].concat(), 1);
+        denied(&nobody, &[&["-P", path], *verb, &[&name]].concat(), 1);
         assert_eq!(lxcpath.state(&name), "RUNNING", "{verb:?}");
     }
     assert_eq!(lxcpath.ok(&["info", "-p", "-H", &name]), pid);
 }
 
-/// Copies wharf to where every user may run it.
-fn copy_for_everybody() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    support::rootfs::copy_program(env!("CARGO_BIN_EXE_wharf"), &dir.path().join("wharf"));
-    dir
-}
-
-/// Runs the wharf in `dir` as nobody, and expects that it fails with `code` and a message.
-fn denied(dir: &Path, args: &[&str], code: i32) {
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
-    command.arg(dir.join("wharf")).args(args).stdin(Stdio::null());
+/// Runs wharf as `nobody`, and expects that it fails with `code` and a message.
+fn denied(nobody: &Nobody, args: &[&str], code: i32) {
+    let mut command = nobody.command(args);
+    command.stdin(Stdio::null());
     let output = finish(command);
     assert_eq!(output.status.code(), Some(code), "{args:?}: {}", told(&output));
     assert!(text(&output.stderr).starts_with("wharf: "), "{args:?}: {}", told(&output));

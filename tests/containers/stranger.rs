@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use wharf::engine::State;
 use wharf::engine::command_socket::wire::{self, HEAD, Request, Response, SocketCommand};
 
-use crate::support::imposter::{Imposter, Lies, Manner, NOBODY};
+use crate::support::imposter::{Imposter, Lies, Manner};
+use crate::support::nobody::NOBODY;
 use crate::support::screen::Screen;
 use crate::support::{self, Lxcpath, can_run_containers, finish, text, told, wait_until};
 

@@ -12,6 +12,7 @@ pub(crate) mod imposter;
 pub(crate) mod leftovers;
 pub(crate) mod lxc;
 pub(crate) mod mapped;
+pub(crate) mod nobody;
 pub(crate) mod oci;
 pub(crate) mod probe;
 pub(crate) mod rootfs;

@@ -1,5 +1,6 @@
 //! Error messages: the cause in the operator's terms, not an errno's.
 
+use crate::support::nobody::Nobody;
 use crate::support::screen::{ENTER, Screen};
 use crate::support::{self, Lxcpath, can_run_containers, rootfs, told};
 
@@ -155,14 +156,13 @@ fn a_configuration_that_cannot_be_used_is_marked_in_the_list() {
 
 #[test]
 fn missing_permission_is_reported_and_not_that_nothing_runs() {
-    if !can_run_containers() || !support::has_program("setpriv") {
+    if !can_run_containers() {
         return;
     }
+    let Some(nobody) = Nobody::new() else { return };
     let lxcpath = Lxcpath::new();
     let name = create(&lxcpath, "private");
     lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
-    let program = for_everybody();
-    let program = program.path().join("wharf");
     // Any user can see from its socket that it runs, but no more than that.
     for (args, code) in [
         (&["ls"][..], 0),
@@ -171,11 +171,7 @@ fn missing_permission_is_reported_and_not_that_nothing_runs() {
         (&["wait", "-s", "STOPPED", "-t", "1", &name], 1),
         (&["stop", &name], 1),
     ] {
-        let wharf = lxcpath.command(args);
-        let mut command = std::process::Command::new("setpriv");
-        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
-        command.arg(&program).args(wharf.get_args());
-        let output = support::finish(command);
+        let output = support::finish(nobody.command(lxcpath.command(args).get_args()));
         assert_eq!(output.status.code(), Some(code), "{args:?}: {}", told(&output));
         assert!(!support::text(&output.stdout).contains("STOPPED"), "{args:?}: {}", told(&output));
         let silent = args[0] == "wait";
@@ -183,29 +179,14 @@ fn missing_permission_is_reported_and_not_that_nothing_runs() {
     }
 }
 
-/// Copies wharf to where every user may run it.
-fn for_everybody() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    let public = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(dir.path(), public).unwrap();
-    rootfs::copy_program(env!("CARGO_BIN_EXE_wharf"), &dir.path().join("wharf"));
-    dir
-}
-
 #[test]
 fn containers_that_may_not_be_seen_are_not_passed_over_in_silence() {
-    if !support::has_program("setpriv") {
-        return;
-    }
+    let Some(nobody) = Nobody::new() else { return };
     let lxcpath = Lxcpath::new();
     let name = create(&lxcpath, "stopped");
     let public = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(lxcpath.path(), public).unwrap();
-    let program = for_everybody();
-    let mut command = std::process::Command::new("setpriv");
-    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
-    command.arg(program.path().join("wharf")).args(lxcpath.command(&["ls"]).get_args());
-    let output = support::finish(command);
+    let output = support::finish(nobody.command(lxcpath.command(&["ls"]).get_args()));
     let message = told(&output);
     assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(message.contains(&format!("permission denied: {name} in")), "{message}");
@@ -213,17 +194,15 @@ fn containers_that_may_not_be_seen_are_not_passed_over_in_silence() {
 
 #[test]
 fn the_screen_says_that_another_users_container_may_not_be_looked_at() {
-    if !can_run_containers() || !support::has_program("setpriv") {
+    if !can_run_containers() {
         return;
     }
+    let Some(nobody) = Nobody::new() else { return };
     let lxcpath = Lxcpath::new();
     let name = create(&lxcpath, "private");
     lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
-    let program = for_everybody();
     for (columns, rows) in [(80, 24), (120, 36)] {
-        let mut command = std::process::Command::new("setpriv");
-        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
-        command.arg(program.path().join("wharf")).args(lxcpath.command(&[]).get_args());
+        let command = nobody.command(lxcpath.command(&[]).get_args());
         let mut screen = Screen::spawn(command, columns, rows);
         screen.wait_for_row(&name);
         if columns >= 120 {

@@ -17,9 +17,6 @@ use wharf::engine::command_socket::wire::{self, HEAD, Request, Response};
 
 use super::{probe, rootfs};
 
-/// An otherwise unused user.
-pub(crate) const NOBODY: u32 = 65534;
-
 /// How an imposter treats its clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
