@@ -44,7 +44,7 @@ pub use terms::{
 pub use verbs::fuzzed;
 pub use verbs::{
     apart, attach, autostart, check, checkpoint, configure, configured, console, create, freeze,
-    keys, limits, mapped, outline, proxmox, snapshot, start, stop, trash,
+    keys, limits, mapped, nested, outline, proxmox, snapshot, start, stop, trash,
 };
 
 /// The engine over one lxcpath. Holds no connection and no lock: every call starts afresh.

@@ -46,6 +46,7 @@ pub(in crate::engine) use filter::of_running as running_filter;
 pub(in crate::engine) use net::fill_lines;
 pub(in crate::engine) use process::{limits, personality};
 pub(in crate::engine) use read::ReadLine;
+pub(in crate::engine) use roots::root_directory;
 pub use signals::{names as signal_names, of_word as signal_number};
 pub use survey::ConfigLine;
 pub(in crate::engine) use survey::{Survey, is_list, survey};

@@ -37,7 +37,7 @@ pub(in crate::engine) use origin::forget_origin;
 pub(in crate::engine) use signals::{OwnActions, with_default_signals};
 pub use tty::set_window_size;
 pub(in crate::engine) use tty::{open_pty_peer, take_terminal, unlock_pty, window_size};
-pub(in crate::engine) use within::open_within;
+pub(in crate::engine) use within::{open_inside, open_within, read_inside};
 
 /// Mount attributes of mount_setattr(2).
 pub(in crate::engine) mod attr {

@@ -19,6 +19,7 @@ pub mod keys;
 pub mod limits;
 pub(in crate::engine) mod look;
 pub mod mapped;
+pub mod nested;
 pub mod outline;
 pub(in crate::engine) mod privilege;
 pub mod proxmox;

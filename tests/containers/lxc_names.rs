@@ -126,7 +126,6 @@ fn what_is_not_supported_is_refused() {
     links.lxcpath.ok(&["create", n]);
     links.refuses("lxc-info", &["--rcfile", "/x", n], "--rcfile");
     links.refuses("lxc-attach", &["-f", "/x", n], "--rcfile");
-    links.refuses("lxc-ls", &["--nesting"], "inside containers");
     links.refuses("lxc-console", &[n, "-t", "99999999999"], "no terminal with such a number");
     links.says("lxc-wait", &[n, "-s", "STOPPED|RUNNING|"], 0, "");
     links.refuses("lxc-wait", &[n, "-s", "|"], "no state to wait for");

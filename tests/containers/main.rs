@@ -54,6 +54,7 @@ mod lxc_suite;
 mod manual;
 mod memory;
 mod mission;
+mod nested;
 mod net;
 mod outline;
 mod package;

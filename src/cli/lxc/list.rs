@@ -7,6 +7,7 @@ use std::process::{Command, ExitCode};
 
 use super::call::{LxcCall, LxcCommand, NameFrom, WordParts, refused};
 use super::getopt::{Opt, OptTakes, flag, value};
+use crate::engine::nested::NestedContainer;
 use crate::engine::sample::Container;
 use crate::engine::sampler::{CounterSet, Described, Interest};
 use crate::engine::shown::shown;
@@ -34,7 +35,7 @@ pub(super) const LS: LxcCommand = LxcCommand {
             long: "nesting",
             short: None,
             takes: OptTakes::Optional("NUM"),
-            help: "Not supported: list containers inside containers, too",
+            help: "Containers inside containers, too, NUM levels deep (without: 5)",
         },
         value("filter", None, "REGEX", "Only names in which REGEX is found"),
         value("groups", Some('g'), "GROUPS", "Only containers that are in all of these groups"),
@@ -56,7 +57,7 @@ struct LxcColumn {
 }
 
 const COLUMNS: &[LxcColumn] = &[
-    LxcColumn { title: "NAME", cell: |_, row| row.name.to_string() },
+    LxcColumn { title: "NAME", cell: |_, row| row.indented() },
     LxcColumn { title: "STATE", cell: |_, row| row.state.word().to_owned() },
     LxcColumn {
         title: "PID",
@@ -66,37 +67,64 @@ const COLUMNS: &[LxcColumn] = &[
     LxcColumn { title: "SWAP", cell: |call, row| megabytes(row, swap(call, row)) },
     LxcColumn {
         title: "AUTOSTART",
-        cell: |call, row| u8::from(is_set(call, row, "lxc.start.auto")).to_string(),
+        cell: |call, row| u8::from(row.starts_itself(call)).to_string(),
     },
-    LxcColumn { title: "GROUPS", cell: |call, row| joined(&groups(call, &row.name)) },
+    LxcColumn { title: "GROUPS", cell: |call, row| joined(&row.groups(call)) },
     LxcColumn { title: "INTERFACE", cell: |_, row| joined(&interfaces(row)) },
     LxcColumn { title: "IPV4", cell: |_, row| joined(&addresses(row, |it| !it.contains(':'))) },
     LxcColumn { title: "IPV6", cell: |_, row| joined(&addresses(row, |it| it.contains(':'))) },
-    LxcColumn {
-        title: "UNPRIVILEGED",
-        cell: |call, row| is_set(call, row, "lxc.idmap").to_string(),
-    },
+    LxcColumn { title: "UNPRIVILEGED", cell: |call, row| row.is_unprivileged(call).to_string() },
 ];
+
+/// The levels of containers inside containers without a number.
+const DEPTH: usize = 5;
 
 /// One container; its details only where columns are shown.
 struct LxcRow {
     name: Name,
     state: State,
+    /// None for one inside another, which nobody is asked about.
     container: Option<Container>,
+    /// The names of those it is inside of, the outermost first.
+    within: Vec<Name>,
+    nested: Option<NestedContainer>,
 }
 
 impl LxcRow {
     fn get<T>(&self, what: impl FnOnce(&Container) -> Option<T>) -> Option<T> {
         self.container.as_ref().and_then(what)
     }
+
+    /// Its name behind those of the containers it is inside of.
+    fn path(&self) -> String {
+        let names = self.within.iter().chain([&self.name]);
+        names.map(Name::as_str).collect::<Vec<_>>().join("/")
+    }
+
+    fn indented(&self) -> String {
+        match self.within.len().checked_sub(1) {
+            Some(level) => format!("{}\\{}", " ".repeat(level), self.name),
+            None => self.name.to_string(),
+        }
+    }
+
+    fn starts_itself(&self, call: &LxcCall<'_>) -> bool {
+        let nested = self.nested.as_ref().map(|it| it.autostart);
+        nested.unwrap_or_else(|| is_set(call, self, "lxc.start.auto"))
+    }
+
+    fn groups(&self, call: &LxcCall<'_>) -> Vec<String> {
+        let nested = self.nested.as_ref().map(|it| it.groups.clone());
+        nested.unwrap_or_else(|| groups(call, &self.name))
+    }
+
+    fn is_unprivileged(&self, call: &LxcCall<'_>) -> bool {
+        let nested = self.nested.as_ref().map(|it| it.unprivileged);
+        nested.unwrap_or_else(|| is_set(call, self, "lxc.idmap"))
+    }
 }
 
 fn list(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
-    if call.has("nesting") {
-        return Err(refused(
-            "wharf does not list containers inside containers; leave out --nesting",
-        ));
-    }
     call.engine.clear_drafts();
     mention_unmanaged(call);
     if let Some(options) = call.others.clone() {
@@ -108,11 +136,13 @@ fn list(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if !fancy {
-        let names: Vec<String> = rows.into_iter().map(|it| it.name.to_string()).collect();
+        let names: Vec<String> = rows.iter().map(LxcRow::path).collect();
         let text = if call.has("line") {
             names.join("\n") + "\n"
         } else {
-            across(&names, terminal_width())
+            // LXC leaves room for the mark of each level, which it shows in columns only.
+            let widest = rows.iter().map(|it| it.path().len() + it.within.len()).max();
+            across(&names, widest.unwrap_or(0), terminal_width())
         };
         write!(call.out, "{text}")?;
         return Ok(ExitCode::SUCCESS);
@@ -126,13 +156,14 @@ fn list(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
         };
         columns.push(column);
     }
-    let names = rows.iter().map(|it| it.name.clone()).collect();
+    let outermost = rows.iter().filter(|it| it.nested.is_none());
+    let names = outermost.map(|it| it.name.clone()).collect();
     let others = CounterSet::MEMORY;
     let interest = Interest { described: Described::These(names), others, ..Interest::in_states() };
     let found = call.engine.look(&interest).map(|it| it.containers).unwrap_or_default();
     let mut found: BTreeMap<Name, Container> =
         found.into_iter().map(|it| (it.name.clone(), it)).collect();
-    for row in &mut rows {
+    for row in rows.iter_mut().filter(|it| it.nested.is_none()) {
         // A container that disappears meanwhile is not an error of the list.
         row.container = found.remove(&row.name);
     }
@@ -160,26 +191,54 @@ fn rows(call: &LxcCall<'_>) -> Vec<LxcRow> {
     };
     // LXC lists nothing for what is no expression.
     let Ok(filter) = filter.map(regex::Regex::new).transpose() else { return Vec::new() };
-    let needed: Option<Vec<&str>> =
-        call.value("groups").map(|it| it.split(',').map(str::trim).collect());
+    let needed: Vec<&str> =
+        call.value("groups").map_or_else(Vec::new, |it| it.split(',').map(str::trim).collect());
+    let takes_row = |row: &LxcRow| {
+        let named = filter.as_ref().is_none_or(|it| it.is_match(row.name.as_str()));
+        let defined = || row.nested.is_some() || call.engine.is_defined(&row.name);
+        let has = |needed: &&str| row.groups(call).iter().any(|has| has == needed);
+        named
+            && takes(call, row.state)
+            && (!call.has("defined") || defined())
+            && needed.iter().all(has)
+    };
+    // LXC takes anything that is not a number for none.
+    let depth = call.value("nesting").map_or(DEPTH, |it| it.parse().unwrap_or(DEPTH));
+    let depth = if call.has("nesting") { depth } else { 0 };
     // A directory that is not there holds no containers.
     let list = call.engine.list().unwrap_or_default();
     let mut rows = Vec::new();
     for (name, state) in list {
-        let named = filter.as_ref().is_none_or(|it| it.is_match(name.as_str()));
-        if !named || !takes(call, state) || (call.has("defined") && !call.engine.is_defined(&name))
-        {
+        let row = LxcRow { name, state, container: None, within: Vec::new(), nested: None };
+        if !takes_row(&row) {
             continue;
         }
-        if let Some(needed) = &needed {
-            let has = groups(call, &name);
-            if !needed.iter().all(|it| has.iter().any(|has| has == it)) {
-                continue;
-            }
-        }
-        rows.push(LxcRow { name, state, container: None });
+        let nested = call.engine.nested(&row.name, depth);
+        let within = [row.name.clone()];
+        rows.push(row);
+        add_nested(&mut rows, nested, &within, &takes_row);
     }
     rows
+}
+
+/// Adds the containers inside the one at `within` that are taken, and those inside them.
+fn add_nested(
+    rows: &mut Vec<LxcRow>,
+    nested: Vec<NestedContainer>,
+    within: &[Name],
+    takes: &dyn Fn(&LxcRow) -> bool,
+) {
+    for mut it in nested {
+        let inner = std::mem::take(&mut it.nested);
+        let (name, state) = (it.name.clone(), it.state);
+        let path = [within, std::slice::from_ref(&name)].concat();
+        let row =
+            LxcRow { name, state, container: None, within: within.to_vec(), nested: Some(it) };
+        if takes(&row) {
+            rows.push(row);
+            add_nested(rows, inner, &path, takes);
+        }
+    }
 }
 
 fn takes(call: &LxcCall<'_>, state: State) -> bool {
@@ -191,9 +250,9 @@ fn takes(call: &LxcCall<'_>, state: State) -> bool {
         || (stopped && state == State::Stopped)
 }
 
-/// Lays names out in columns as wide as the longest, as many as fit into `width`; 0: one a line.
-fn across(names: &[String], width: usize) -> String {
-    let widest = names.iter().map(String::len).max().unwrap_or(0).max(NARROWEST);
+/// Lays names out in columns of `widest`, as many as fit into `width`; 0: one a line.
+fn across(names: &[String], widest: usize, width: usize) -> String {
+    let widest = widest.max(NARROWEST);
     let mut text = String::new();
     let mut column = 0;
     for name in names {
@@ -259,7 +318,8 @@ fn joined(words: &[String]) -> String {
 
 fn megabytes(row: &LxcRow, bytes: f64) -> String {
     const MEGABYTE: f64 = 1024.0 * 1024.0;
-    if row.state.is_active() { format!("{:.2}MB", bytes / MEGABYTE) } else { "-".to_owned() }
+    let known = row.state.is_active() && row.nested.is_none();
+    if known { format!("{:.2}MB", bytes / MEGABYTE) } else { "-".to_owned() }
 }
 
 /// Returns the memory in use with its page cache, as LXC counts; 0 where no controller counts it.
@@ -270,6 +330,9 @@ fn ram(_call: &LxcCall<'_>, row: &LxcRow) -> f64 {
 }
 
 fn swap(call: &LxcCall<'_>, row: &LxcRow) -> f64 {
+    if row.nested.is_some() {
+        return 0.0;
+    }
     let read = |file| call.engine.cgroup_get(&row.name, file).ok();
     let in_table =
         |it: String| it.lines().find_map(|it| it.strip_prefix("swap ")?.trim().parse::<u64>().ok());
@@ -354,10 +417,10 @@ mod tests {
     #[test]
     fn names_fill_the_terminal() {
         let names = ["a", "web-1", "b"].map(str::to_owned);
-        assert_eq!(across(&names, 0), "a    \nweb-1\nb    \n");
-        assert_eq!(across(&names, 80), "a     web-1 b     \n");
-        assert_eq!(across(&names, 12), "a     web-1\nb     \n");
-        assert_eq!(across(&["a".to_owned()], 0), "a   \n");
+        assert_eq!(across(&names, 5, 0), "a    \nweb-1\nb    \n");
+        assert_eq!(across(&names, 5, 80), "a     web-1 b     \n");
+        assert_eq!(across(&names, 5, 12), "a     web-1\nb     \n");
+        assert_eq!(across(&["a".to_owned()], 1, 0), "a   \n");
     }
 
     #[test]

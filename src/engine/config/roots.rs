@@ -1,7 +1,7 @@
 //! `lxc.rootfs.*`: where the container's files are, and how they are mounted.
 
 use std::os::unix::fs::FileTypeExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::{ConfigError, Reason};
 use super::mounts;
@@ -25,6 +25,13 @@ pub(super) fn split(value: &str) -> (Option<&str>, &str) {
         Some((kind, path)) if !kind.contains('/') => (Some(kind), path),
         _ => (None, value),
     }
+}
+
+/// Returns the directory that a value of `lxc.rootfs.path` names; none: it names something else.
+pub(in crate::engine) fn root_directory(value: &str) -> Option<PathBuf> {
+    let (kind, path) = split(value.trim());
+    let directory = matches!(kind, None | Some("dir" | "btrfs")) && path.starts_with('/');
+    directory.then(|| path.into())
 }
 
 /// Returns what the path names, as far as its text says it: without a type, a directory.

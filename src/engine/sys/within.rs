@@ -1,10 +1,12 @@
 //! openat2(2), which can keep a path within a directory.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
 use nix::NixPath;
 use nix::errno::Errno;
-use nix::fcntl::{OpenHow, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
 /// How often the kernel may be unsure. EAGAIN has other causes with O_NONBLOCK, which stay.
 const TRIES: usize = 10_000;
@@ -28,13 +30,39 @@ pub(in crate::engine) fn open_within<D: AsFd, P: ?Sized + NixPath>(
     opened
 }
 
+/// Opens `path` as it is inside `root`, the root directory of a container: its links lead where they
+/// lead inside, never out.
+pub(in crate::engine) fn open_inside<D: AsFd, P: ?Sized + NixPath>(
+    root: D,
+    path: &P,
+    flags: OFlag,
+) -> nix::Result<OwnedFd> {
+    let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    open_within(root, path, OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve))
+}
+
+/// Reads at most `most` bytes of the file at `path` inside `root`. What is not a regular file is an
+/// error: a pipe that the container put there would be waited for.
+pub(in crate::engine) fn read_inside<D: AsFd, P: ?Sized + NixPath>(
+    root: D,
+    path: &P,
+    most: u64,
+) -> io::Result<Vec<u8>> {
+    let found = File::from(open_inside(root, path, OFlag::O_PATH)?);
+    if !found.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let file = File::open(format!("/proc/self/fd/{}", found.as_raw_fd()))?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs::{self, File};
+    use std::fs;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicBool, Ordering};
-
-    use nix::fcntl::{OFlag, ResolveFlag};
 
     use super::*;
 

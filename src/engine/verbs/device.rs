@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use netlink_packet_route::link::LinkAttribute;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
+use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, SFlag, mkdirat, mknodat, umask};
 use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 
@@ -257,9 +257,7 @@ fn directory(root: &OwnedFd, dir: &Path) -> nix::Result<OwnedFd> {
 }
 
 fn open_below(root: &OwnedFd, path: &Path) -> nix::Result<OwnedFd> {
-    let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    sys::open_within(root, path, OpenHow::new().flags(flags).resolve(resolve))
+    sys::open_inside(root, path, OFlag::O_PATH | OFlag::O_DIRECTORY)
 }
 
 fn replace(dir: &OwnedFd, name: &Path) -> nix::Result<()> {

@@ -1,12 +1,10 @@
 //! The login shell of a user inside, as the container's own `/etc/passwd` names it.
 
 use std::fs::File;
-use std::io::Read as _;
-use std::os::fd::{AsRawFd as _, BorrowedFd};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::PermissionsExt as _;
 
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
+use nix::fcntl::OFlag;
 
 use crate::engine::sys;
 
@@ -19,30 +17,16 @@ const PASSWD_BYTES: u64 = 1 << 20;
 pub(super) fn of(root: BorrowedFd<'_>, uid: u32) -> String {
     let configured = passwd(root).and_then(|it| shell_in(&it, uid));
     let executable = |it: &String| {
-        let facts = look(root, Path::new(it)).and_then(|it| it.metadata().ok());
+        let found = sys::open_inside(root, it.as_str(), OFlag::O_PATH);
+        let facts = found.ok().and_then(|it| File::from(it).metadata().ok());
         facts.is_some_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
     };
     configured.filter(executable).unwrap_or_else(|| SHELL.to_owned())
 }
 
-/// Reads the path, which the container controls, only if it is a regular file.
 fn passwd(root: BorrowedFd<'_>) -> Option<String> {
-    let found = look(root, Path::new("etc/passwd"))?;
-    if !found.metadata().ok()?.is_file() {
-        return None;
-    }
-    let path = format!("/proc/self/fd/{}", found.as_raw_fd());
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
-    let mut text = Vec::new();
-    file.take(PASSWD_BYTES).read_to_end(&mut text).ok()?;
+    let text = sys::read_inside(root, "etc/passwd", PASSWD_BYTES).ok()?;
     Some(String::from_utf8_lossy(&text).into_owned())
-}
-
-/// Opens `path` below `root`, without leaving it.
-fn look(root: BorrowedFd<'_>, path: &Path) -> Option<File> {
-    let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(resolve);
-    sys::open_within(root, path, how).ok().map(File::from)
 }
 
 fn shell_in(passwd: &str, uid: u32) -> Option<String> {

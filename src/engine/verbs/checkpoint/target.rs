@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
+use nix::fcntl::OFlag;
 
 use super::CheckpointError;
 use crate::engine::cgroup::Cgroup;
@@ -93,10 +93,8 @@ impl Target {
             return Ok(None);
         }
         // What the container has put there is neither opened nor looked up on the host.
-        let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC);
-        let how = how.resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
         let failed = |error| CheckpointError::File(PathBuf::from("its /dev/console"), error);
-        let found = sys::open_within(&self.root, "dev/console", how);
+        let found = sys::open_inside(&self.root, "dev/console", OFlag::O_PATH);
         let meta = found
             .map_err(|errno: Errno| io::Error::from(errno))
             .and_then(|it| File::from(it).metadata())

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
 
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
+use nix::fcntl::OFlag;
 
 use crate::engine::sys;
 
@@ -26,10 +26,7 @@ impl RootInit {
     /// Finds the init in `root`; none: there is none, or the kernel cannot look it up safely.
     pub(super) fn of(root: &Path) -> Option<Self> {
         let root = File::open(root).ok()?;
-        let how = OpenHow::new()
-            .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
-            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        let found = sys::open_within(&root, INIT, how).ok()?;
+        let found = sys::open_inside(&root, INIT, OFlag::O_PATH).ok()?;
         let path = std::fs::read_link(format!("/proc/self/fd/{}", found.as_raw_fd())).ok()?;
         File::from(found).metadata().ok().filter(std::fs::Metadata::is_file)?;
         Some(match path.file_name()?.to_str()? {
