@@ -168,41 +168,70 @@ pub(super) fn mount_one(
     mount: &MountStep,
     asker: Asker<'_>,
 ) -> Result<(), Broken> {
-    let (new, recursive) = match &mount.source {
+    let mut place = place_of_optional(root, links, mount)?;
+    let (new, copied) = match &mount.source {
         MountSource::Remount => {
             let place = target(root, &mount.target, links, None).map_err(at_target)?;
             return change(place.as_fd(), Recursive::No, mount).map_err(at_target);
         }
         MountSource::Bind { path, recursive, relative } => {
-            let opened = if *relative {
-                inside(root, relative_path(path), OFlag::O_PATH, links)
-                    .and_then(|it| sys::open_tree(it.as_raw_fd(), c"", *recursive))
-            } else {
-                sys::open_tree(nix_cwd(), path, *recursive)
+            let copy = |it: &OwnedFd| sys::open_tree(it.as_raw_fd(), c"", *recursive);
+            let opened = match &place {
+                Some(place) if *relative && is_target(path, mount) => copy(place),
+                _ if *relative => {
+                    inside(root, relative_path(path), OFlag::O_PATH, links).and_then(|it| copy(&it))
+                }
+                _ => sys::open_tree(nix_cwd(), path, *recursive),
             };
-            (opened.map_err(|errno| Broken(StepPart::Source, errno))?, *recursive)
+            (opened.map_err(at_source)?, Some(*recursive))
         }
         MountSource::New { fstype, device, options } => {
-            let context = sys::fsopen(fstype).map_err(|errno| Broken(StepPart::Source, errno))?;
+            let context = sys::fsopen(fstype).map_err(at_source)?;
             sys::fsconfig(context.as_fd(), c"source", Some(device))?;
             for (key, value) in options {
                 sys::fsconfig(context.as_fd(), key, value.as_deref())?;
             }
-            let new = sys::fsmount(context.as_fd(), mount.set)
-                .map_err(|errno| Broken(StepPart::Source, errno))?;
-            (new, Recursive::No)
+            (sys::fsmount(context.as_fd(), mount.set).map_err(at_source)?, None)
         }
     };
-    let place = target(root, &mount.target, links, mount.create).map_err(at_target)?;
+    let place = match place.take() {
+        Some(place) => place,
+        None => target(root, &mount.target, links, mount.create).map_err(at_target)?,
+    };
     if mount.users.is_some() {
-        asker.ask(Some(new.as_fd())).map_err(|errno| Broken(StepPart::Source, errno))?;
+        asker.ask(Some(new.as_fd())).map_err(at_source)?;
     }
-    change(new.as_fd(), recursive, mount)?;
+    // A new file system has no attributes but those that it was mounted with.
+    if let Some(recursive) = copied {
+        change(new.as_fd(), recursive, mount)?;
+    }
     sys::move_mount(new.as_fd(), place.as_fd()).map_err(at_target)?;
     if mount.propagation != 0 {
+        let recursive = copied.unwrap_or(Recursive::No);
         sys::mount_setattr(new.as_fd(), recursive, 0, 0, mount.propagation)?;
     }
     Ok(())
+}
+
+/// Opens where an optional mount comes, before what it mounts is made: mostly it is passed over because
+/// that is not there. Where it cannot be opened for another reason, a missing source counts first.
+fn place_of_optional(
+    root: BorrowedFd<'_>,
+    links: Links,
+    mount: &MountStep,
+) -> Result<Option<OwnedFd>, Broken> {
+    if !mount.optional || mount.create.is_some() {
+        return Ok(None);
+    }
+    match target(root, &mount.target, links, None) {
+        Err(Errno::ENOENT) => Err(at_target(Errno::ENOENT)),
+        found => Ok(found.ok()),
+    }
+}
+
+/// Returns whether a mount shows what is at its own place, as those do that make it read-only.
+fn is_target(source: &CStr, mount: &MountStep) -> bool {
+    relative_path(source).as_os_str().as_bytes() == mount.target.as_bytes()
 }
 
 fn change(mount: BorrowedFd<'_>, recursive: Recursive, step: &MountStep) -> nix::Result<()> {
@@ -210,6 +239,10 @@ fn change(mount: BorrowedFd<'_>, recursive: Recursive, step: &MountStep) -> nix:
         return Ok(());
     }
     sys::mount_setattr(mount, recursive, step.set, step.clear, 0)
+}
+
+const fn at_source(errno: Errno) -> Broken {
+    Broken(StepPart::Source, errno)
 }
 
 const fn at_target(errno: Errno) -> Broken {
