@@ -3,7 +3,6 @@
 //! Its controllers get the directories that our own discovery found. We attach, freeze and sample
 //! ourselves: the crate moves processes by pid, does not wait, and reopens each file.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -12,7 +11,7 @@ use cgroups_rs::fs::cpuset::CpuSetController;
 use cgroups_rs::fs::error::Error;
 use cgroups_rs::fs::systemd::SystemdController;
 
-use crate::engine::host::short::read_short;
+use crate::engine::host::short::text_at_once;
 
 /// Copies `cpuset.cpus` and `cpuset.mems` down to the fresh v1 group `dir` from its nearest
 /// ancestor that has some. Without them no process can join.
@@ -33,10 +32,8 @@ pub(super) fn fill_cpuset(dir: &Path, mount: &Path) -> io::Result<()> {
 
 /// Returns which of the two files is empty.
 fn empty(dir: &Path) -> Option<&'static str> {
-    let is_empty = |file: &&str| {
-        let text = File::open(dir.join(file)).and_then(|it| read_short(it, u64::MAX));
-        text.is_ok_and(|it| it.trim_ascii().is_empty())
-    };
+    let is_empty =
+        |file: &&str| text_at_once(dir.join(file)).is_ok_and(|it| it.trim_ascii().is_empty());
     ["cpuset.cpus", "cpuset.mems"].into_iter().find(is_empty)
 }
 

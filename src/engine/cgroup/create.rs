@@ -13,6 +13,7 @@ use super::kill::pids_below;
 use super::{
     Cgroup, CgroupError, Group, GroupPath, Hierarchies, Hierarchy, Version, control, mark,
 };
+use crate::engine::host::short::text_at_once;
 use crate::engine::terms::patience::Patience;
 
 /// LXC's highest suffix for a name that is taken.
@@ -249,7 +250,7 @@ fn prepare(hierarchy: &Hierarchy, dir: &Path) -> Result<(), CgroupError> {
         // Groups that a container creates inside count towards its limit. Kernels from 5.11 on
         // always do this; older ones need the flag while the group has no children.
         let file = dir.join("memory.use_hierarchy");
-        if std::fs::read(&file).is_ok_and(|it| it.starts_with(b"0")) {
+        if text_at_once(&file).is_ok_and(|it| it.starts_with('0')) {
             _ = write_once(&file, b"1");
         }
     }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use crate::engine::host::short::read_short;
+use crate::engine::host::short::{read_short, text_at_once};
 
 /// Where processes are moved from the group in which wharf creates its own.
 pub(super) const LEAF: &str = "wharf.leaf";
@@ -20,8 +20,15 @@ pub(super) fn event(text: &str, key: &str) -> Option<bool> {
     Some(line.trim() == "1")
 }
 
-/// Reads a file of words separated by blanks; empty if it cannot be read.
+/// Reads a file of words in one line, such as controllers; empty if it cannot be read.
 pub(super) fn words_of(path: &Path) -> Vec<String> {
+    let text = text_at_once(path).unwrap_or_default();
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Reads a file with a word in each line, such as processes, which the kernel hands out in parts; empty
+/// if it cannot be read.
+pub(super) fn lines_of(path: &Path) -> Vec<String> {
     let text = File::open(path).and_then(|it| read_short(it, u64::MAX)).unwrap_or_default();
     String::from_utf8_lossy(&text).split_whitespace().map(str::to_owned).collect()
 }

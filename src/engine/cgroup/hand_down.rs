@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use super::file::{LEAF, words_of, write_once};
+use super::file::{LEAF, lines_of, words_of, write_once};
 
 /// What a v2 group enables for its children.
 const ENABLED: &str = "cgroup.subtree_control";
@@ -52,7 +52,7 @@ pub(super) fn is_crowded(dir: &Path) -> bool {
 /// Lists the processes that are in `dir` itself.
 pub(super) fn members(dir: &Path) -> Vec<String> {
     // A threaded group lists none.
-    words_of(&dir.join("cgroup.procs"))
+    lines_of(&dir.join("cgroup.procs"))
 }
 
 /// Returns the group at the v2 group `dir` that may contain processes: itself, or else a leaf, since

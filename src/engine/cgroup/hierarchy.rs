@@ -4,6 +4,7 @@
 //! or co-mounted hierarchies. It only reads; nothing is mounted or created here.
 
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,7 @@ use super::{CgroupError, GroupPath, Layout};
 use crate::engine::config::used_controllers;
 use crate::engine::host::Host;
 use crate::engine::host::mountinfo;
-use crate::engine::host::short::read_short;
+use crate::engine::host::short::{read_at_once, read_short};
 use crate::engine::terms::spec::MountedHierarchy;
 
 /// Where the hierarchies usually are.
@@ -118,8 +119,8 @@ impl Hierarchies {
     }
 
     fn seen_by(host: &Host, root: bool) -> Result<Self, CgroupError> {
-        let mounts = read(host.proc().join(mountinfo::FILE))?;
-        let own = read(host.proc().join(MEMBERSHIP))?;
+        let mounts = read(host.proc().join(mountinfo::FILE), read_short)?;
+        let own = read(host.proc().join(MEMBERSHIP), read_at_once)?;
         let mut found = Self::parse(&mounts, &own, root, visible);
         for it in &mut found.0 {
             if it.version == Version::V2 {
@@ -213,8 +214,9 @@ impl Hierarchies {
     }
 }
 
-fn read(path: PathBuf) -> Result<Vec<u8>, CgroupError> {
-    let text = File::open(&path).and_then(|it| read_short(it, u64::MAX));
+/// Reads a file in the way in which the kernel hands it out.
+fn read(path: PathBuf, how: fn(File, u64) -> io::Result<Vec<u8>>) -> Result<Vec<u8>, CgroupError> {
+    let text = File::open(&path).and_then(|it| how(it, u64::MAX));
     text.map_err(|errno| CgroupError::Read { path, errno })
 }
 

@@ -11,6 +11,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::Cgroup;
 use super::file::write_once;
+use crate::engine::host::short::text_at_once;
 
 /// The files that count kills, each in a line `oom_kill N`, by version.
 const V2_COUNTER: &str = "memory.events";
@@ -75,7 +76,7 @@ impl OomWatch {
 
     /// Returns the group's memory limit, if it has one.
     pub(in crate::engine) fn limit_bytes(&self) -> Option<u64> {
-        let text = std::fs::read_to_string(&self.limit).ok()?;
+        let text = text_at_once(&self.limit).ok()?;
         text.trim().parse().ok().filter(|it| *it < NO_LIMIT_FROM)
     }
 

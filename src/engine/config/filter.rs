@@ -1,12 +1,11 @@
 //! `lxc.seccomp.profile`: the file that it names, compiled for this machine's kernel.
 
-use std::fs::File;
 use std::path::Path;
 
 use super::error::{ConfigError, Reason};
 use super::include;
 use super::settings::{ConfigSettings, blame};
-use crate::engine::host::short::read_short;
+use crate::engine::host::short::text_at_once;
 use crate::engine::seccomp::{self, Compiled, Machine};
 use crate::engine::sys::filter::FilterInstruction;
 use crate::engine::terms::spec::{At, ConfigPlace, NotifySpec};
@@ -92,8 +91,7 @@ fn compile(file: &Path, blame: &dyn Fn(Reason) -> ConfigError) -> Result<Compile
 
 /// Returns whether this process is under a filter.
 fn is_filtered() -> bool {
-    let status = File::open("/proc/self/status").and_then(|it| read_short(it, u64::MAX));
-    let status = String::from_utf8(status.unwrap_or_default()).unwrap_or_default();
+    let status = text_at_once("/proc/self/status").unwrap_or_default();
     let mode = status.lines().find_map(|it| it.strip_prefix("Seccomp:")).map(str::trim);
     mode.is_some_and(|it| it != "0")
 }

@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::host::identity;
+use crate::engine::host::short::text_at_once;
 use crate::engine::sys;
 use crate::engine::terms::hook::Hook;
 use crate::engine::terms::progress::Progress;
@@ -153,7 +154,7 @@ fn of_line(line: &str, environment: &[(String, String)]) -> Command {
 /// Returns whether a SIGTERM waits for this process, which blocks it.
 pub(in crate::engine) fn is_asked_to_end() -> bool {
     const SIGTERM: u64 = 1 << (libc::SIGTERM - 1);
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = text_at_once("/proc/self/status").unwrap_or_default();
     let pending = status.lines().filter_map(|it| it.split_once(":\t"));
     let pending = pending.filter(|(key, _)| matches!(*key, "SigPnd" | "ShdPnd"));
     pending.filter_map(|(_, set)| u64::from_str_radix(set, 16).ok()).any(|it| it & SIGTERM != 0)

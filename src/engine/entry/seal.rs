@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
@@ -36,8 +37,13 @@ impl Sealed {
 /// be: one defence (the process cannot be inspected until it has executed the container's program)
 /// remains.
 pub(in crate::engine) fn reexec() {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    if DONE.load(Ordering::Relaxed) {
+        return;
+    }
     let sealed = Sealed::new();
     if sealed.0.is_none() {
+        DONE.store(true, Ordering::Relaxed);
         // Keeping the old name does no harm.
         _ = name_process();
         return;

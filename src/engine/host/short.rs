@@ -1,6 +1,8 @@
 //! Reads short files with few system calls.
 
+use std::fs::File;
 use std::io::{self, Read};
+use std::path::Path;
 
 /// Most of them fit: two pages.
 const USUAL: usize = 8192;
@@ -32,6 +34,12 @@ pub(in crate::engine) fn read_at_once(mut file: impl Read, most: u64) -> io::Res
     }
     bytes.truncate(count.min(usize::try_from(most).unwrap_or(usize::MAX)));
     Ok(bytes)
+}
+
+/// Reads the file at `path` like this, as text; what is none in it, such as a process's name, is replaced.
+pub(in crate::engine) fn text_at_once(path: impl AsRef<Path>) -> io::Result<String> {
+    let bytes = File::open(path).and_then(|it| read_at_once(it, u64::MAX))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]

@@ -28,7 +28,9 @@ impl OwnActions {
     pub(in crate::engine) fn read() -> Self {
         // Longer than the file, as the kernel makes it anew for each read(2).
         let mut status = Vec::with_capacity(USUAL);
-        let read = File::open("/proc/self/status").and_then(|mut it| it.read_to_end(&mut status));
+        // Without asking for its size first, as this file has none.
+        let file = File::open("/proc/self/status").map(|it| it.take(u64::MAX));
+        let read = file.and_then(|mut it| it.read_to_end(&mut status));
         let own = Self::of(&String::from_utf8_lossy(&status)).filter(|_| read.is_ok());
         own.unwrap_or(Self::ALL)
     }

@@ -23,9 +23,13 @@ pub(in crate::engine::config) fn missing(interfaces: &Interfaces) -> Vec<ConfigE
         let needs = it.kind.is_some_and(|it| !["none", "empty"].contains(&it));
         it.all("link").last().filter(|_| needs).map(|link| (*index, it, link))
     });
+    let linked: Vec<_> = linked.collect();
+    if linked.is_empty() {
+        return Vec::new();
+    }
     // Without an answer the start itself reports what is wrong.
     let Ok(links) = Netlink::here() else { return Vec::new() };
-    let faults = linked.filter_map(|(index, it, link)| {
+    let faults = linked.into_iter().filter_map(|(index, it, link)| {
         if let Some(prefix) = wildcard(it) {
             let lacks = matching(prefix, &links.names().unwrap_or_default()).is_empty();
             let advice = advice(&link.value, false);

@@ -167,7 +167,8 @@ fn stream_socket(timeout: Duration) -> nix::Result<OwnedFd> {
 pub(super) fn read_table(host: &Host) -> io::Result<Vec<u8>> {
     const USUAL: usize = 64 * 1024;
     let mut table = Vec::with_capacity(USUAL);
-    File::open(host.proc().join("net/unix"))?.read_to_end(&mut table)?;
+    // Without asking for its size first, as this file has none.
+    File::open(host.proc().join("net/unix"))?.take(u64::MAX).read_to_end(&mut table)?;
     Ok(table)
 }
 

@@ -7,6 +7,7 @@ use nix::sys::stat::{Mode, umask};
 
 use super::Run;
 use crate::engine::entry::seal;
+use crate::engine::host::short::text_at_once;
 use crate::engine::sys;
 use crate::engine::terms::spec::Spec;
 
@@ -23,7 +24,7 @@ pub(super) fn settle(run: &Run) -> nix::Result<()> {
     if run.foreground {
         return Ok(());
     }
-    let score = std::fs::read_to_string(SCORE).unwrap_or_default();
+    let score = text_at_once(SCORE).unwrap_or_default();
     if score.trim().parse().is_ok_and(|it: i32| it > 0) {
         // Refused without the capability; the next command cleans up after a killed supervisor.
         _ = std::fs::write(SCORE, "0");

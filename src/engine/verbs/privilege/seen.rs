@@ -3,13 +3,14 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::calls::{CALLS, Call, FORK, Watched};
 use crate::engine::host::mountinfo;
-use crate::engine::host::short::read_short;
+use crate::engine::host::short::{read_short, text_at_once};
 use crate::engine::sys::probe::{self, TrialOutcome};
 
 /// The mode of seccomp(2) in which a program decides about each call.
@@ -54,8 +55,14 @@ pub(super) struct Standing {
 }
 
 impl Standing {
+    /// Reads it once: it changes only for a process that asks for that, which this one does not.
     pub(super) fn read() -> Self {
-        let status = read("/proc/self/status");
+        static OWN: OnceLock<Standing> = OnceLock::new();
+        *OWN.get_or_init(Self::read_anew)
+    }
+
+    fn read_anew() -> Self {
+        let status = text_at_once("/proc/self/status").unwrap_or_default();
         let field = |key: &str| status.lines().find_map(|it| it.strip_prefix(key)).map(str::trim);
         let effective = field("CapEff:").and_then(|it| u64::from_str_radix(it, 16).ok());
         Self {
