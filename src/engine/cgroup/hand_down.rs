@@ -28,20 +28,35 @@ pub(super) fn enable(dir: &Path) {
     if is_crowded(dir) && move_to_leaf(dir).is_err() {
         return;
     }
-    let file = dir.join(ENABLED);
-    let enabled = words_of(&file);
-    let missing: Vec<String> = controllers
-        .into_iter()
-        .filter(|it| !enabled.contains(it))
-        .map(|it| format!("+{it}"))
-        .collect();
-    if missing.is_empty() || write_once(&file, missing.join(" ").as_bytes()).is_ok() {
-        return;
-    }
+    let missing = missing(dir, controllers);
     // One controller that cannot be enabled must not prevent the others.
-    for it in &missing {
-        _ = write_once(&file, it.as_bytes());
+    if turn_on(dir, &missing).is_err() {
+        for it in missing {
+            _ = turn_on(dir, &[it]);
+        }
     }
+}
+
+/// The same for a group in which wharf has no processes. Should another have put one there, the kernel
+/// says so.
+pub(super) fn enable_in_empty(dir: &Path) {
+    let missing = missing(dir, words_of(&dir.join("cgroup.controllers")));
+    if turn_on(dir, &missing).is_err() {
+        enable(dir);
+    }
+}
+
+/// Lists those of `controllers` that `dir` does not enable for its children, as they are written to it.
+fn missing(dir: &Path, controllers: Vec<String>) -> Vec<String> {
+    let enabled = words_of(&dir.join(ENABLED));
+    controllers.into_iter().filter(|it| !enabled.contains(it)).map(|it| format!("+{it}")).collect()
+}
+
+fn turn_on(dir: &Path, controllers: &[String]) -> io::Result<()> {
+    if controllers.is_empty() {
+        return Ok(());
+    }
+    write_once(&dir.join(ENABLED), controllers.join(" ").as_bytes())
 }
 
 /// Returns whether `dir`, unless it is the root of the hierarchy, contains processes itself.

@@ -11,7 +11,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::hand_down::{enable, restore};
+use super::hand_down::{enable, enable_in_empty, restore};
 use super::{Hierarchies, Hierarchy};
 use crate::engine::terms::patience::Patience;
 
@@ -48,7 +48,7 @@ impl Keep {
             {
                 // Restores what systemd has disabled since the container's group was created.
                 enable(base);
-                enable(&dir);
+                enable_in_empty(&dir);
                 return Some(Self { dir, held });
             }
             // Its last holder is removing it.
