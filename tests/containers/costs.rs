@@ -78,7 +78,7 @@ fn a_list_reads_for_each_container_what_its_columns_need() {
         let lists: [(&[&str], usize); 3] = [
             (&["ls", "-1"], 25),
             (&["ls", "-F", "name,state,ram,cpu"], 37),
-            (&["ls", "-F", ALL], 75),
+            (&["ls", "-F", ALL], 90),
         ];
         start(lxcpath, 0);
         let few = lists.map(|(list, _)| count(lxcpath, list));
@@ -127,11 +127,37 @@ fn a_container_that_ends_at_once_costs_little() {
         let path = format!("lxc.rootfs.path=dir:{}", root.display());
         lxcpath.ok(&["create", &name, "-s", &path]);
         let commands: [(&[&str], usize); 3] =
-            [(&["start", "-F"], 1250), (&["start"], 1650), (&["execute"], 1450)];
+            [(&["start", "-F"], 1170), (&["start"], 1590), (&["execute"], 1240)];
         let mut bill = Bill::default();
         for (command, bound) in commands {
             let calls = count(lxcpath, &[command, &[&name, "--", "/bin/true"]].concat());
             bill.add(&format!("{} to exit", command.join(" ")), calls, bound);
+        }
+        bill.check();
+    });
+}
+
+/// A run looks at its own container alone.
+#[test]
+fn a_run_costs_the_same_beside_many_containers() {
+    apart(|lxcpath| {
+        let name = lxcpath.name("short");
+        let root = lxcpath.path().join("root");
+        if !rootfs::busybox(&root) {
+            return;
+        }
+        let path = format!("lxc.rootfs.path=dir:{}", root.display());
+        lxcpath.ok(&["create", &name, "-s", &path]);
+        let runs: [&[&str]; 2] = [&["start", "-F", &name], &["execute", &name]];
+        let counts = || runs.map(|it| count(lxcpath, &[it, &["--", "/bin/true"]].concat()));
+        let alone = counts();
+        for it in 0..STEP {
+            lxcpath.ok(&["create", &lxcpath.name(&format!("{it}")), "-s", &path]);
+        }
+        let mut bill = Bill::default();
+        for ((run, alone), calls) in runs.into_iter().zip(alone).zip(counts()) {
+            let each = calls.saturating_sub(alone) / STEP;
+            bill.add(&format!("{}, a container beside it", run.join(" ")), each, 2);
         }
         bill.check();
     });

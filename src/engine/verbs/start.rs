@@ -165,8 +165,14 @@ impl Engine {
     ) -> Result<Exit, Error> {
         survive(Verb::Execute, name)?;
         seal::reexec();
-        self.tidy();
-        let undefined = start.config.is_none() && !Store::new(&self.lxcpath).exists(name);
+        let store = Store::new(&self.lxcpath);
+        // One that is there is started like every other; the leftovers of all are looked for only by
+        // what makes or removes a container.
+        if !store.exists(name) {
+            self.tidy();
+        }
+        // It may be back, from a change of its name that was killed.
+        let undefined = start.config.is_none() && !store.exists(name);
         let start = &self.with_command(name, start, undefined)?;
         if undefined {
             // So that a clean-up after a killed run knows that it is temporary.
