@@ -72,6 +72,7 @@ fn own(settings: &ConfigSettings, name: &Name, lxcpath: &Path) -> OwnProfile {
         namespace: namespace.as_deref(),
         nests: settings.number("lxc.apparmor.allow_nesting") != 0,
         users: settings.last("lxc.idmap").is_some() || apparmor::has_own_users(),
+        mediates_users: apparmor::mediates_users(),
         raw: settings.all("lxc.apparmor.raw").map(|it| it.value.as_str()).collect(),
     };
     let text = rules.text();

@@ -4,6 +4,8 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
 
 use crate::engine::host::Host;
 
@@ -22,6 +24,8 @@ const OWN: [&str; 2] =
 const PROGRAMS: [&str; 5] = ["/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin", "/bin"];
 /// The first version of its rules in which one profile can be stacked on another.
 const STACKING: (u32, u32) = (1, 2);
+/// The first version of the program that loads profiles whose rules can allow user namespaces.
+const USERS: (u32, u32) = (4, 0);
 /// What `/proc/self/uid_map` says outside of all user namespaces.
 const ALL_USERS: [&str; 3] = ["0", "0", "4294967295"];
 
@@ -60,6 +64,28 @@ pub(in crate::engine) fn can_stack() -> bool {
     feature("features/domain/stack") == "yes\n"
         && version.is_some_and(|it: (u32, u32)| it >= STACKING)
         && feature(".ns_stacked") != "yes\n"
+}
+
+/// Returns whether a profile has to allow user namespaces, which are denied otherwise: that is so where
+/// the kernel decides about them and the program that loads profiles knows of it.
+pub(in crate::engine) fn mediates_users() -> bool {
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    let mask = feature("features/namespaces/mask");
+    mask.split_whitespace().any(|it| it == "userns_create")
+        && *KNOWN.get_or_init(|| parser_version().is_some_and(|it| it >= USERS))
+}
+
+/// Asks the program that loads profiles for its major and minor version.
+fn parser_version() -> Option<(u32, u32)> {
+    let output = Command::new(parser()?).arg("--version").env_clear().output().ok()?;
+    version_in(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// Finds the version in what it says: `AppArmor parser version 4.1.0` and a copyright.
+fn version_in(text: &str) -> Option<(u32, u32)> {
+    let version = text.lines().next()?.rsplit(' ').next()?;
+    let mut numbers = version.split(|it: char| !it.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 fn feature(name: &str) -> String {
@@ -124,6 +150,19 @@ mod tests {
             ("web//&:lxc-web_<-lxc>:unconfined (enforce)", "web//&:lxc-web_<-lxc>:unconfined"),
         ] {
             assert_eq!(without_mode(label), name);
+        }
+    }
+
+    #[test]
+    fn the_version_is_found_in_what_the_program_says() {
+        for (text, version) in [
+            ("AppArmor parser version 4.1.0\nCopyright (C) 1999-2008 Novell Inc.\n", Some((4, 1))),
+            ("AppArmor parser version 3.0.8\n", Some((3, 0))),
+            ("AppArmor parser version 4.0.0~beta3", Some((4, 0))),
+            ("no version", None),
+            ("", None),
+        ] {
+            assert_eq!(version_in(text), version, "{text}");
         }
     }
 }

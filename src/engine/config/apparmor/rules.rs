@@ -112,6 +112,8 @@ pub(super) struct Rules<'a> {
     pub(super) nests: bool,
     /// Its root is not the host's.
     pub(super) users: bool,
+    /// User namespaces are denied where no rule allows them.
+    pub(super) mediates_users: bool,
     /// `lxc.apparmor.raw`.
     pub(super) raw: Vec<&'a str>,
 }
@@ -124,6 +126,9 @@ impl Rules<'_> {
             "#include <tunables/global>\n\
              profile \"{name}\" flags=(attach_disconnected,mediate_deleted) {{\n{GIVEN}"
         );
+        if self.mediates_users {
+            line(&mut text, "userns");
+        }
         text.push_str(MOUNTS);
         for how in PROPAGATIONS {
             line(&mut text, &format!("mount options=(rw,{how}) -> /"));
@@ -242,7 +247,18 @@ mod tests {
 
     fn rules(nests: bool, users: bool) -> String {
         let (name, namespace) = ("lxc-web_</lxc>", Some("lxc-web_<-lxc>"));
-        Rules { name, namespace, nests, users, raw: vec!["deny /secret rw,"] }.text()
+        let raw = vec!["deny /secret rw,"];
+        Rules { name, namespace, nests, users, mediates_users: false, raw }.text()
+    }
+
+    #[test]
+    fn user_namespaces_are_allowed_only_where_the_parser_knows_the_word() {
+        let (name, namespace, raw) = ("lxc-web_</lxc>", None, Vec::new());
+        let rules =
+            Rules { name, namespace, nests: false, users: false, mediates_users: true, raw };
+        assert!(rules.text().contains("\n  userns,\n"));
+        let old = Rules { mediates_users: false, ..rules };
+        assert!(!old.text().contains("userns"));
     }
 
     #[test]
