@@ -91,6 +91,19 @@ fn no_link_in_a_container_leads_the_list_out_of_it() {
     assert_eq!(listed, format!("{name}\n{name}/deep\n{name}/inner\n{name}/inner/deepest\n"));
 }
 
+#[test]
+fn a_container_that_is_inside_itself_is_not_listed_for_ever() {
+    let lxcpath = Lxcpath::new();
+    let (name, root) = family(&lxcpath);
+    for inner in ["deep", "inner"] {
+        define(&lxcpath, root.path(), inner, "lxc.rootfs.path = dir:/\n");
+    }
+    let listed = |depth| lxcpath.ok(&["lxc", "ls", &format!("--nesting={depth}"), "-1"]);
+    assert!(listed(3).contains(&format!("{name}/deep/inner/deep\n")));
+    assert_eq!(listed(3).lines().count(), 1 + 2 + 4 + 8);
+    assert!(listed(1000).lines().count() < 5000);
+}
+
 /// The state is that of the group below the container's own.
 #[test]
 fn a_container_runs_inside_one_that_runs() {

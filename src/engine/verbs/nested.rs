@@ -19,7 +19,8 @@ use crate::engine::terms::group_path::GroupPath;
 use crate::engine::terms::groups::payload;
 use crate::engine::{Engine, Host, Name, State, sys};
 
-/// The most entries of a directory that are looked at: the container decides how many there are.
+/// The most names that are looked at: a container decides how many there are, and its root may be one
+/// that it is in itself.
 const MOST: usize = 4096;
 /// The most bytes of a configuration that are read.
 const CONFIG_BYTES: u64 = 1 << 20;
@@ -50,7 +51,8 @@ impl Engine {
     /// and `depth` levels further. None where its root is not a directory, or may not be looked at.
     pub fn nested(&self, name: &Name, depth: usize) -> Vec<NestedContainer> {
         let Some(outer) = self.outer(name) else { return Vec::new() };
-        nested_in(self.lxcpath.host(), self.lxcpath(), &outer, depth)
+        let mut walk = Walk { host: self.lxcpath.host(), lxcpath: self.lxcpath(), left: MOST };
+        walk.nested_in(&outer, depth)
     }
 
     fn outer(&self, name: &Name) -> Option<Outer> {
@@ -76,41 +78,54 @@ fn open_root(path: &Path) -> Option<File> {
     File::options().read(true).custom_flags(flags).open(path).ok()
 }
 
-fn nested_in(host: &Host, lxcpath: &Path, outer: &Outer, depth: usize) -> Vec<NestedContainer> {
-    let Some(depth) = depth.checked_sub(1) else { return Vec::new() };
-    let nested = |name: Name| {
-        let home = lxcpath.join(name.as_str());
-        let config = sys::read_inside(&outer.root, &home.join("config"), CONFIG_BYTES).ok()?;
-        let config = Document::parse(config);
+/// What is looked for below one container, and how much of it still may be.
+struct Walk<'a> {
+    host: &'a Host,
+    lxcpath: &'a Path,
+    left: usize,
+}
+
+impl Walk<'_> {
+    fn nested_in(&mut self, outer: &Outer, depth: usize) -> Vec<NestedContainer> {
+        let Some(depth) = depth.checked_sub(1) else { return Vec::new() };
+        let names = self.names(&outer.root);
+        names.into_iter().filter_map(|name| self.nested(name, outer, depth)).collect()
+    }
+
+    /// Lists the names that may be those of containers, sorted.
+    fn names(&mut self, root: &File) -> Vec<Name> {
+        let opened = sys::open_inside(root, self.lxcpath, OFlag::O_RDONLY | OFlag::O_DIRECTORY);
+        let Ok(mut dir) = opened.and_then(Dir::from_fd) else { return Vec::new() };
+        let entries: Vec<_> = dir.iter().take(self.left).filter_map(Result::ok).collect();
+        self.left -= entries.len();
+        let name = |it: &nix::dir::Entry| it.file_name().to_str().ok()?.parse().ok();
+        let mut names: Vec<Name> = entries.iter().filter_map(name).collect();
+        names.sort();
+        names
+    }
+
+    fn nested(&mut self, name: Name, outer: &Outer, depth: usize) -> Option<NestedContainer> {
+        let config = self.lxcpath.join(name.as_str()).join("config");
+        let config = Document::parse(sys::read_inside(&outer.root, &config, CONFIG_BYTES).ok()?);
         let last = |key| config.values(key).last().unwrap_or_default().trim();
         let group = outer.group.as_ref().map(|it| it.join(&payload(&name)));
-        let state = group.as_ref().map_or(State::Stopped, |it| state_of(host, it));
-        let inner = || {
-            let root = config::root_directory(last("lxc.rootfs.path"))?;
-            let root = sys::open_inside(&outer.root, &root, OFlag::O_PATH | OFlag::O_DIRECTORY);
-            let root = root.ok()?.into();
-            Some(Outer { root, group: group.clone().filter(|_| state.is_active()) })
+        let state = group.as_ref().map_or(State::Stopped, |it| state_of(self.host, it));
+        let root = || {
+            let path = config::root_directory(last("lxc.rootfs.path"))?;
+            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+            sys::open_inside(&outer.root, &path, flags).ok().map(File::from)
         };
+        let group = group.filter(|_| state.is_active());
+        let nested = root().map(|root| self.nested_in(&Outer { root, group }, depth));
         Some(NestedContainer {
             state,
             autostart: !matches!(last("lxc.start.auto"), "" | "0"),
             groups: groups_of(&config),
             unprivileged: config.values("lxc.idmap").next().is_some(),
-            nested: inner().map_or_else(Vec::new, |it| nested_in(host, lxcpath, &it, depth)),
+            nested: nested.unwrap_or_default(),
             name,
         })
-    };
-    names(&outer.root, lxcpath).into_iter().filter_map(nested).collect()
-}
-
-/// Lists the names that may be those of containers, sorted.
-fn names(root: &File, lxcpath: &Path) -> Vec<Name> {
-    let opened = sys::open_inside(root, lxcpath, OFlag::O_RDONLY | OFlag::O_DIRECTORY);
-    let Ok(mut dir) = opened.and_then(Dir::from_fd) else { return Vec::new() };
-    let name = |it: nix::Result<nix::dir::Entry>| it.ok()?.file_name().to_str().ok()?.parse().ok();
-    let mut names: Vec<Name> = dir.iter().take(MOST).filter_map(name).collect();
-    names.sort();
-    names
+    }
 }
 
 /// An empty value takes away those before it.

@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::ptrace::{self, Options};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -65,8 +66,11 @@ fn watch(process: i32, time: Duration) -> usize {
     for task in fs::read_dir(format!("/proc/{process}/task")).unwrap() {
         let name = task.unwrap().file_name();
         let thread = Pid::from_raw(name.to_str().unwrap().parse().unwrap());
-        ptrace::seize(thread, follow()).unwrap();
-        ptrace::interrupt(thread).unwrap();
+        match ptrace::seize(thread, follow()).and_then(|()| ptrace::interrupt(thread)) {
+            // It has ended meanwhile.
+            Err(Errno::ESRCH) => (),
+            seized => seized.unwrap(),
+        }
     }
     let end = Instant::now() + time;
     let mut count = 0;
