@@ -75,8 +75,9 @@ fn start(lxcpath: &Lxcpath, first: usize) {
 #[test]
 fn a_list_reads_for_each_container_what_its_columns_need() {
     apart(|lxcpath| {
-        let lists: [(&[&str], usize); 3] = [
+        let lists: [(&[&str], usize); 4] = [
             (&["ls", "-1"], 25),
+            (&["lxc", "ls", "-1"], 25),
             (&["ls", "-F", "name,state,ram,cpu"], 37),
             (&["ls", "-F", ALL], 90),
         ];
@@ -115,17 +116,23 @@ fn a_command_about_one_container_reads_little() {
     });
 }
 
+/// Creates a container with a root of its own, and returns its name and the setting of its root.
+fn short(lxcpath: &Lxcpath) -> Option<(String, String)> {
+    let name = lxcpath.name("short");
+    let root = lxcpath.path().join("root");
+    if !rootfs::busybox(&root) {
+        return None;
+    }
+    let path = format!("lxc.rootfs.path=dir:{}", root.display());
+    lxcpath.ok(&["create", &name, "-s", &path]);
+    Some((name, path))
+}
+
 /// Its start, its end and the clean-up: the command, the supervisor, and what becomes init.
 #[test]
 fn a_container_that_ends_at_once_costs_little() {
     apart(|lxcpath| {
-        let name = lxcpath.name("short");
-        let root = lxcpath.path().join("root");
-        if !rootfs::busybox(&root) {
-            return;
-        }
-        let path = format!("lxc.rootfs.path=dir:{}", root.display());
-        lxcpath.ok(&["create", &name, "-s", &path]);
+        let Some((name, _)) = short(lxcpath) else { return };
         let commands: [(&[&str], usize); 3] =
             [(&["start", "-F"], 1170), (&["start"], 1590), (&["execute"], 1240)];
         let mut bill = Bill::default();
@@ -144,13 +151,7 @@ const BESIDE: usize = 20;
 #[test]
 fn a_run_costs_the_same_beside_many_containers() {
     apart(|lxcpath| {
-        let name = lxcpath.name("short");
-        let root = lxcpath.path().join("root");
-        if !rootfs::busybox(&root) {
-            return;
-        }
-        let path = format!("lxc.rootfs.path=dir:{}", root.display());
-        lxcpath.ok(&["create", &name, "-s", &path]);
+        let Some((name, path)) = short(lxcpath) else { return };
         let runs: [&[&str]; 2] = [&["start", "-F", &name], &["execute", &name]];
         let counts = || runs.map(|it| count(lxcpath, &[it, &["--", "/bin/true"]].concat()));
         let alone = counts();

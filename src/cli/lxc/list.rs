@@ -196,11 +196,14 @@ fn rows(call: &LxcCall<'_>) -> Vec<LxcRow> {
     let takes_row = |row: &LxcRow| {
         let named = filter.as_ref().is_none_or(|it| it.is_match(row.name.as_str()));
         let defined = || row.nested.is_some() || call.engine.is_defined(&row.name);
-        let has = |needed: &&str| row.groups(call).iter().any(|has| has == needed);
+        let in_groups = || {
+            let has = row.groups(call);
+            needed.iter().all(|it| has.iter().any(|has| has == it))
+        };
         named
             && takes(call, row.state)
             && (!call.has("defined") || defined())
-            && needed.iter().all(has)
+            && (needed.is_empty() || in_groups())
     };
     // LXC takes anything that is not a number for none.
     let depth = call.value("nesting").map_or(DEPTH, |it| it.parse().unwrap_or(DEPTH));

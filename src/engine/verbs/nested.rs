@@ -48,8 +48,11 @@ struct Outer {
 
 impl Engine {
     /// Lists the containers that are defined inside `name`, below the path that is the lxcpath out here,
-    /// and `depth` levels further. None where its root is not a directory, or may not be looked at.
+    /// `depth` levels deep. None where its root is not a directory, or may not be looked at.
     pub fn nested(&self, name: &Name, depth: usize) -> Vec<NestedContainer> {
+        if depth == 0 {
+            return Vec::new();
+        }
         let Some(outer) = self.outer(name) else { return Vec::new() };
         let mut walk = Walk { host: self.lxcpath.host(), lxcpath: self.lxcpath(), left: MOST };
         walk.nested_in(&outer, depth)
