@@ -138,15 +138,14 @@ impl Cgroup {
         self.groups.iter().filter_map(|it| it.inode).collect()
     }
 
-    /// Returns the paths that are written when a limit changes: the groups, for their files, and
-    /// the groups that enable controllers for the v2 group.
-    pub(in crate::engine) fn limit_places(&self) -> Vec<PathBuf> {
+    /// Returns the directories with the files that are written when a limit changes: the groups, and
+    /// those above the v2 group, which enable its controllers.
+    pub(in crate::engine) fn limit_dirs(&self) -> Vec<PathBuf> {
         let above = self.unified().into_iter().flat_map(|it| {
             let within = it.dir.ancestors().skip(1);
             within.take_while(|dir| dir.starts_with(&it.hierarchy.mount))
         });
-        let above = above.map(|it| it.join("cgroup.subtree_control"));
-        self.dirs().into_iter().chain(above).collect()
+        self.dirs().into_iter().chain(above.map(Path::to_path_buf)).collect()
     }
 
     /// Returns the directory that holds `file`, in the hierarchy of its controller if possible.

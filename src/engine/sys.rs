@@ -6,6 +6,7 @@
 
 pub(in crate::engine) mod bpf;
 pub(in crate::engine) mod copy_range;
+mod dnotify;
 pub(in crate::engine) mod filter;
 mod group;
 pub(in crate::engine) mod loop_device;
@@ -28,6 +29,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 
+pub(in crate::engine) use dnotify::watch_writes;
 pub(in crate::engine) use group::{pid_of, signal_group};
 pub(in crate::engine) use mapped::{limit_of, map_mount};
 pub(in crate::engine) use message::receive_signed;

@@ -231,6 +231,38 @@ impl Counter {
     }
 }
 
+/// Notes each of CRIU's stages in the file beside it.
+const STAGES: &str = "#!/bin/sh\necho \"$CRTOOLS_SCRIPT_ACTION\" >>\"$0.stages\"\n";
+
+#[test]
+fn what_was_saved_in_advance_is_built_upon_and_a_script_runs_at_each_stage() {
+    if !criu_works() {
+        return;
+    }
+    let Some(it) = bridged() else { return };
+    let (early, late) = (Dir(it.dir("early")), Dir(it.dir("late")));
+    let script = it.root.join("stages.sh");
+    rootfs::write_script(STAGES, &script);
+    let script = script.to_str().unwrap();
+    let lxc = |args: &[&str]| {
+        let output = finish(in_place_of(&it, &[&["lxc", "checkpoint", &it.name], args].concat()));
+        assert!(output.status.success(), "{args:?}: {}", told(&output));
+    };
+
+    lxc(&["-p", "-D", &early.0]);
+    it.counts_on(it.count());
+    let previous = format!("../{}", Path::new(&early.0).file_name().unwrap().to_str().unwrap());
+    lxc(&["-s", "-D", &late.0, "--predump-dir", &previous, "-A", script]);
+    assert_eq!(fs::read_link(Path::new(&late.0).join("parent")).unwrap(), Path::new(&previous));
+    let stopped = it.count();
+    lxc(&["-r", "-D", &late.0, "-A", script]);
+    it.counts_on(stopped);
+    let stages = fs::read_to_string(format!("{script}.stages")).unwrap();
+    for stage in ["pre-dump", "post-dump", "pre-restore", "post-restore"] {
+        assert!(stages.lines().any(|it| it == stage), "{stage}: {stages}");
+    }
+}
+
 #[test]
 fn what_criu_cannot_do_is_refused_and_nothing_is_touched() {
     let Some(it) = Counter::start(&["lxc.tty.max=1"]) else { return };

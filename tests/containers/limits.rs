@@ -226,6 +226,34 @@ fn a_lost_limit_is_reported_and_restored() {
     wait_until("it is no longer reported", || !trouble());
 }
 
+/// The descriptors of the process that supervises the container, by what they lead to.
+fn descriptors(lxcpath: &Lxcpath, name: &str) -> Vec<PathBuf> {
+    let init = lxcpath.ok(&["info", "-p", "-H", name]);
+    let status = fs::read_to_string(format!("/proc/{}/status", init.trim())).unwrap();
+    let parent = status.lines().find_map(|it| it.strip_prefix("PPid:")).unwrap().trim().to_owned();
+    let open = fs::read_dir(format!("/proc/{parent}/fd")).unwrap().flatten();
+    open.filter_map(|it| fs::read_link(it.path()).ok()).collect()
+}
+
+#[test]
+fn a_container_takes_none_of_the_few_instances_of_inotify() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let both = "lxc.cgroup.pids.max = 50\nlxc.cgroup2.pids.max = 50\n";
+    let Some(name) = sleeper(&lxcpath, &root, both) else { return };
+    let payload = format!("lxc.payload.{name}");
+    // By then it watches its limits.
+    wait_until("the watch of its limits", || {
+        descriptors(&lxcpath, &name).iter().any(|it| it.ends_with(&payload))
+    });
+    let open = descriptors(&lxcpath, &name);
+    assert!(!open.iter().any(|it| it.to_string_lossy().contains("inotify")), "{open:?}");
+    // It ends as ever, also with a report that it has not looked at.
+    lxcpath.ok(&["cgroup", &name, "pids.max", "40"]);
+    lxcpath.ok(&["stop", "-k", &name]);
+    let json = lxcpath.ok(&["info", "--json", &name]);
+    assert!(json.contains("STOPPED"), "{json}");
+}
+
 #[test]
 fn a_limit_is_restored_after_its_controller_was_disabled() {
     let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
