@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -142,6 +142,37 @@ fn a_start_has_what_was_found_and_is_refused_in_the_same_words_otherwise() {
         let refused = lxcpath.refused(&run, 1);
         assert!(refused.contains(rows["time namespaces"]["remedy"].as_str().unwrap()), "{refused}");
     }
+}
+
+/// Prepares the command in a user namespace in which its user may have no instance of inotify(7).
+fn without_inotify(command: &Command) -> Command {
+    const NONE: &str = "echo 0 >/proc/sys/user/max_inotify_instances && exec \"$@\"";
+    let mut inside = Command::new("unshare");
+    inside.args(["-Ur", "sh", "-c", NONE, "sh"]).arg(command.get_program());
+    inside.args(command.get_args()).stdin(Stdio::null()).stdout(Stdio::piped());
+    inside
+}
+
+#[test]
+fn where_inotify_is_used_up_changes_are_noticed_all_the_same() {
+    if !can_run_containers() || !geteuid().is_root() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let output = finish(without_inotify(&lxcpath.command(&["checkconfig", "--json"])));
+    let rows = rows(&output);
+    assert_eq!(status(&rows, "inotify"), "missing", "{}", told(&output));
+    let name = lxcpath.start_sleeper("watched");
+    let wait = lxcpath.command(&["wait", &name, "-s", "STOPPED", "--timeout", "60"]);
+    let mut waiting = without_inotify(&wait).spawn().unwrap();
+    let open = format!("/proc/{}/fd", waiting.id());
+    wait_until("the clock of the command that waits", || {
+        let open = fs::read_dir(&open).unwrap().flatten();
+        let mut open = open.filter_map(|it| fs::read_link(it.path()).ok());
+        open.any(|it| it.to_string_lossy().contains("timerfd"))
+    });
+    lxcpath.ok(&["stop", "-k", &name]);
+    assert!(waiting.wait().unwrap().success());
 }
 
 /// A terminal's interrupt goes to every process of the command, also to the one that has the groups.

@@ -2,6 +2,7 @@
 //! only informs: no state is read back from it.
 
 pub mod journal;
+mod waker;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

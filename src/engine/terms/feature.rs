@@ -365,6 +365,12 @@ pub(in crate::engine) const PRESSURE: Feature = feature(
     "no pressure figures",
     "start the kernel with psi=1",
 );
+pub(in crate::engine) const FILE_WATCHES: Feature = feature(
+    "inotify",
+    "this kernel has no inotify, or this user's programs and containers have used it up",
+    "changes are shown late, and systemd does not start in containers without users of their own",
+    "`sysctl fs.inotify.max_user_instances=1024` allows more, and a file in /etc/sysctl.d keeps that",
+);
 
 /// Programs of others.
 pub(in crate::engine) const REGISTRIES: Feature = feature(

@@ -7,14 +7,14 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
+use super::waker::Waker;
 use super::{Event, What};
 
 /// A full journal is moved to `journal.1`, whose predecessor is dropped.
@@ -57,16 +57,14 @@ impl Journal {
 
     /// Follows the journal from its present end.
     pub fn follow(&self) -> io::Result<Follower> {
-        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
-        // The directory, since the file may not exist yet and is replaced when it is full.
-        inotify.add_watch(&self.dir, AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_MOVE)?;
+        let waker = Waker::of(&self.dir)?;
         // Created if missing, so that there is always a file whose end is known.
         drop(self.open_current()?);
         let mut file = open_if_there(&self.current())?;
         if let Some(file) = &mut file {
             file.seek(SeekFrom::End(0))?;
         }
-        Ok(Follower { journal: self.clone(), inotify, file, pending: Vec::new(), queue: [].into() })
+        Ok(Follower { journal: self.clone(), waker, file, pending: Vec::new(), queue: [].into() })
     }
 
     /// Follows the journal from its present end, and returns what it held before, oldest first. No
@@ -150,7 +148,7 @@ impl Journal {
 #[derive(Debug)]
 pub struct Follower {
     journal: Journal,
-    inotify: Inotify,
+    waker: Waker,
     /// The file being read, at the place where reading goes on.
     file: Option<File>,
     /// The beginning of a line that was not complete yet.
@@ -182,7 +180,7 @@ impl Follower {
         timeout: Option<Duration>,
     ) -> io::Result<()> {
         let readable = |it| PollFd::new(it, PollFlags::POLLIN);
-        let mut fds = vec![readable(self.inotify.as_fd())];
+        let mut fds = vec![readable(self.waker.as_fd())];
         fds.extend(other.map(readable));
         let timeout = timeout.map_or(PollTimeout::NONE, |it| {
             // Rounded up, or the last part of a millisecond would be spent spinning.
@@ -198,7 +196,7 @@ impl Follower {
     /// Reads what is new and returns at once.
     fn fill(&mut self) -> io::Result<()> {
         // Emptied before reading: a write after this wakes the next wait.
-        while self.inotify.read_events().is_ok_and(|it| !it.is_empty()) {}
+        self.waker.rest();
         self.read_on()?;
         let path = self.journal.current();
         if self.file.as_ref().is_some_and(|it| is_at(it, &path)) {
@@ -243,13 +241,6 @@ impl Follower {
         } else if self.pending.len() > LINE_BYTES {
             self.pending.clear();
         }
-    }
-}
-
-impl AsFd for Follower {
-    /// Returns a descriptor that polls readable when there may be more.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.inotify.as_fd()
     }
 }
 

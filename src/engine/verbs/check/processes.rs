@@ -5,6 +5,7 @@ use std::io;
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::inotify::{InitFlags, Inotify};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid, sethostname};
 
@@ -91,6 +92,10 @@ pub(super) fn signal_by_pidfd(_: &Lxcpath) -> io::Result<()> {
     use std::os::fd::AsFd as _;
     let own = sys::pidfd_open(getpid().as_raw())?;
     Ok(sys::pidfd_send_signal(own.as_fd(), 0)?)
+}
+
+pub(super) fn watch_files(_: &Lxcpath) -> io::Result<()> {
+    Ok(Inotify::init(InitFlags::IN_CLOEXEC).map(drop)?)
 }
 
 pub(super) fn read_pressure(lxcpath: &Lxcpath) -> io::Result<()> {

@@ -110,6 +110,7 @@ pub(super) const TABLE: &[Row] = &[
     row(words::KILL, Nobody, "kill a process", InGroup(groups::kill)),
     row(words::BORN_IN, Nobody, "create a process in one", InGroup(groups::born)),
     row(words::PRESSURE, Nobody, "read the CPU's", AsIs(processes::read_pressure)),
+    row(words::FILE_WATCHES, Nobody, "have an instance", AsIs(processes::watch_files)),
     row(words::REGISTRIES, Nobody, "run it", AsIs(programs::skopeo)),
     row(words::FIGURES, Nobody, "read its uptime", AsIs(programs::lxcfs)),
     row(words::TEMPLATES, Nobody, "find them", AsIs(programs::templates)),
