@@ -2,121 +2,20 @@
 //! cgroups and limits; what cannot be done is refused, and what fails leaves it running. As root; the
 //! first needs a CRIU that works on the machine's kernel, all others a made-up one.
 
+mod counter;
+
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Lxcpath, can_run_containers, finish, rootfs, text, told, wait_until};
-
-/// Counts in a file of the root, and on the console.
-const COUNTER: &str = "i=0; while :; do i=$((i+1)); echo $i >/count.new; mv /count.new /count; \
-                       echo said $i; sleep 0.1; done";
-
-/// A container that counts.
-struct Counter {
-    lxcpath: Lxcpath,
-    name: String,
-    root: PathBuf,
-    /// What it says on the console.
-    log: Option<Dir>,
-}
-
-impl Counter {
-    fn start(settings: &[&str]) -> Option<Self> {
-        if !can_run_containers() {
-            return None;
-        }
-        let lxcpath = Lxcpath::new();
-        let (name, root) = (lxcpath.name("counter"), lxcpath.path().join("root"));
-        if !rootfs::busybox(&root) {
-            return None;
-        }
-        std::os::unix::fs::symlink("busybox", root.join("bin/mv")).unwrap();
-        let path = format!("lxc.rootfs.path=dir:{}", root.display());
-        fs::write(root.join("count.sh"), COUNTER).unwrap();
-        let mut args = vec!["create", &name, "-s", &path, "-s", "lxc.init.cmd=/bin/sh /count.sh"];
-        args.extend(settings.iter().flat_map(|it| ["-s", *it]));
-        lxcpath.ok(&args);
-        lxcpath.ok(&["start", &name]);
-        Some(Self { lxcpath, name, root, log: None })
-    }
-
-    fn count(&self) -> u32 {
-        let read = || fs::read_to_string(self.root.join("count")).ok()?.trim().parse().ok();
-        let mut found = None;
-        wait_until("a count", || {
-            found = read();
-            found.is_some()
-        });
-        found.unwrap()
-    }
-
-    /// Waits until it has counted on from `from`.
-    #[track_caller]
-    fn counts_on(&self, from: u32) {
-        wait_until("the next count", || self.count() > from + 2);
-    }
-
-    fn dir(&self, word: &str) -> String {
-        // Below the lxcpath nothing but containers is expected.
-        self.root.join(format!("../../{}-{word}", self.name)).to_str().unwrap().to_owned()
-    }
-
-    fn info(&self, option: &str) -> String {
-        self.lxcpath.ok(&["info", option, "-H", &self.name]).trim().to_owned()
-    }
-
-    fn inside(&self, command: &str) -> String {
-        self.lxcpath.ok(&["attach", &self.name, "--", "/bin/sh", "-c", command])
-    }
-
-    /// Prepares wharf with a made-up CRIU that does `script`, and the programs that it needs.
-    fn with_criu(&self, script: &str, args: &[&str]) -> Command {
-        let dir = self.lxcpath.path().join(".bin");
-        fs::create_dir_all(&dir).unwrap();
-        let words = "[ \"$1\" != --version ] || { echo Version: 4.2; exit; }";
-        let check = "[ \"$1\" != check ] || exit 0";
-        rootfs::write_script(
-            &format!("#!/bin/sh\n{words}\n{check}\n{script}\n"),
-            &dir.join("criu"),
-        );
-        for program in ["iptables-restore", "ip", "tar", "nsenter"] {
-            rootfs::write_script("#!/bin/sh\n", &dir.join(program));
-        }
-        let mut command = self.lxcpath.command(args);
-        command.env("PATH", format!("{}:/usr/bin:/bin", dir.display()));
-        command
-    }
-}
-
-/// A directory or file that is removed at the end.
-struct Dir(String);
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        _ = fs::remove_dir_all(&self.0).or_else(|_| fs::remove_file(&self.0));
-    }
-}
-
-fn criu_works() -> bool {
-    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap());
-    let run = |program: &str, argument: &str| {
-        let mut command = Command::new(program);
-        command.arg(argument).env("PATH", &path).stdin(Stdio::null());
-        command.output().is_ok_and(|it| it.status.success())
-    };
-    let works = run("criu", "check") && run("iptables-restore", "--version");
-    if !works {
-        println!("skipped: no criu that works on this kernel, or no iptables-restore");
-    }
-    works
-}
+use self::counter::{Counter, Dir, criu_works};
+use crate::support::{finish, rootfs, text, told, wait_until};
 
 /// Starts a counter on a bridge in a network of the test's own.
 fn bridged() -> Option<Counter> {
