@@ -18,6 +18,9 @@ pub(crate) mod yard;
 
 use std::process::ExitCode;
 
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use words::Words;
 use yard::Yard;
 
@@ -52,6 +55,7 @@ fn guarded(words: &[String]) -> Result<(), Failure> {
         println!("skipped: needs root, a cgroup file system and an x86_64 machine");
         return Ok(());
     }
+    keep_run_in_memory()?;
     let yard = Yard::lay_out()?;
     let ended = yard.guard(words);
     yard.clear();
@@ -59,6 +63,18 @@ fn guarded(words: &[String]) -> Result<(), Failure> {
         it if it.success() => Ok(()),
         it => Err(it.to_string().into()),
     }
+}
+
+/// Mounts a `/run` of this process's own in memory, as every host with systemd has one: all engines
+/// keep their state there.
+fn keep_run_in_memory() -> Result<(), Failure> {
+    if statfs("/run")?.filesystem_type() == TMPFS_MAGIC {
+        return Ok(());
+    }
+    let none = None::<&str>;
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    mount(none, "/", none, MsFlags::MS_PRIVATE | MsFlags::MS_REC, none)?;
+    Ok(mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, none)?)
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {
