@@ -135,9 +135,14 @@ pub fn follow(host: &Host) -> std::io::Result<Follower> {
     journal(host)?.follow()
 }
 
-/// Follows the journal, and returns what it held before, oldest first.
-pub fn follow_with_past(host: &Host) -> std::io::Result<(Vec<Event>, Follower)> {
-    journal(host)?.follow_with_past()
+/// Follows the journal, and returns the newest `most` of the `wanted` events that it held before,
+/// oldest first.
+pub fn follow_with_past(
+    host: &Host,
+    most: usize,
+    wanted: &dyn Fn(&Event) -> bool,
+) -> std::io::Result<(Vec<Event>, Follower)> {
+    journal(host)?.follow_with_past(most, wanted)
 }
 
 fn journal(host: &Host) -> std::io::Result<Journal> {

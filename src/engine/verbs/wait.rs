@@ -125,14 +125,12 @@ impl Engine {
         each: &mut dyn FnMut(&Event) -> bool,
     ) -> Result<(), Error> {
         let fail = |it: std::io::Error| failed(Verb::Monitor, self.lxcpath().display(), it);
-        let (mut events, mut follower) =
-            event::follow_with_past(self.lxcpath.host()).map_err(fail)?;
-        events.retain(|it| it.lxcpath == self.lxcpath().dir());
-        let older = events.len().saturating_sub(past);
-        let mut chosen = events.split_off(older);
+        let is_own = |it: &Event| it.lxcpath == self.lxcpath().dir();
+        let (mut chosen, mut follower) =
+            event::follow_with_past(self.lxcpath.host(), past, &is_own).map_err(fail)?;
         while chosen.iter().all(&mut *each) {
             let next = follower.next(None).map_err(fail)?;
-            chosen = next.into_iter().filter(|it| it.lxcpath == self.lxcpath().dir()).collect();
+            chosen = next.into_iter().filter(is_own).collect();
         }
         Ok(())
     }

@@ -67,23 +67,39 @@ impl Journal {
         Ok(Follower { journal: self.clone(), waker, file, pending: Vec::new(), queue: [].into() })
     }
 
-    /// Follows the journal from its present end, and returns what it held before, oldest first. No
-    /// event is returned twice, and none is missed between the two.
-    pub fn follow_with_past(&self) -> io::Result<(Vec<Event>, Follower)> {
+    /// Follows the journal from its present end, and returns the newest `most` of the `wanted` events
+    /// that it held before, oldest first. No event is returned twice, and none is missed between the
+    /// two.
+    pub fn follow_with_past(
+        &self,
+        most: usize,
+        wanted: &dyn Fn(&Event) -> bool,
+    ) -> io::Result<(Vec<Event>, Follower)> {
         let mut follower = self.follow()?;
-        if let Some(file) = &mut follower.file {
-            file.seek(SeekFrom::Start(0))?;
-        }
         let mut past = Vec::new();
+        let mut was_moved = false;
+        if let Some(file) = &mut follower.file {
+            let end = file.stream_position()?;
+            let from = end.saturating_sub(self.most_bytes());
+            file.seek(SeekFrom::Start(from))?;
+            let mut text = Vec::new();
+            file.take(end - from).read_to_end(&mut text)?;
+            file.seek(SeekFrom::Start(end))?;
+            past.extend(newest(&text).filter(wanted).take(most));
+            was_moved = is_at(file, &self.previous());
+        }
         // If it was moved away just now, it is the one that is followed.
-        if !follower.file.as_ref().is_some_and(|it| is_at(it, &self.previous())) {
+        if past.len() < most && !was_moved {
             let text = self.tail(&self.previous()).unwrap_or_default();
-            past.extend(text.split(|&it| it == b'\n').filter_map(parse));
+            past.extend(newest(&text).filter(wanted).take(most - past.len()));
         }
-        while let Some(event) = follower.next(Some(Duration::ZERO))? {
-            past.push(event);
-        }
+        past.reverse();
         Ok((past, follower))
+    }
+
+    /// What is longer was not written by us.
+    const fn most_bytes(&self) -> u64 {
+        self.full_bytes + LINE_BYTES as u64
     }
 
     fn current(&self) -> PathBuf {
@@ -136,7 +152,7 @@ impl Journal {
     fn tail(&self, path: &Path) -> io::Result<Vec<u8>> {
         let mut text = Vec::new();
         if let Some(mut file) = open_if_there(path)? {
-            let most = self.full_bytes + LINE_BYTES as u64;
+            let most = self.most_bytes();
             file.seek(SeekFrom::Start(file.metadata()?.len().saturating_sub(most)))?;
             file.take(most).read_to_end(&mut text)?;
         }
@@ -161,9 +177,13 @@ impl Follower {
     pub fn next(&mut self, timeout: Option<Duration>) -> io::Result<Option<Event>> {
         let deadline = timeout.and_then(|it| Instant::now().checked_add(it));
         loop {
-            self.fill()?;
+            // To look for more costs four calls of the kernel, and a journal holds thousands of events.
             if let Some(event) = self.queue.pop_front() {
                 return Ok(Some(event));
+            }
+            self.fill()?;
+            if !self.queue.is_empty() {
+                continue;
             }
             let left = deadline.map(|it| it.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
@@ -227,7 +247,7 @@ impl Follower {
         }
         let mut fresh = Vec::new();
         // More than a full journal at once is not ours.
-        file.take(self.journal.full_bytes + LINE_BYTES as u64).read_to_end(&mut fresh)?;
+        file.take(self.journal.most_bytes()).read_to_end(&mut fresh)?;
         self.take_in(&fresh);
         Ok(())
     }
@@ -242,6 +262,11 @@ impl Follower {
             self.pending.clear();
         }
     }
+}
+
+/// Yields the events of a text, the newest first: each is taken apart only when it is asked for.
+fn newest(text: &[u8]) -> impl Iterator<Item = Event> {
+    text.rsplit(|&it| it == b'\n').filter_map(parse)
 }
 
 fn parse(line: &[u8]) -> Option<Event> {
@@ -348,7 +373,22 @@ mod tests {
             journal.append(event).unwrap();
         }
         assert_eq!(drain(&mut follower), events);
-        assert_eq!(journal.follow_with_past().unwrap().0, events);
+        assert_eq!(journal.follow_with_past(usize::MAX, &|_| true).unwrap().0, events);
+    }
+
+    #[test]
+    fn of_the_past_the_newest_that_are_wanted_come_from_both_files() {
+        let (_dir, mut journal) = scratch();
+        journal.full_bytes = 300;
+        for count in 1..=9 {
+            journal.append(&oom(count)).unwrap();
+        }
+        let odd = |it: &Event| matches!(it.what, What::OomKill { count, .. } if count % 2 == 1);
+        let newest = |most| counts(&journal.follow_with_past(most, &odd).unwrap().0);
+        let (all, three) = (newest(usize::MAX), newest(3));
+        assert!(all.ends_with(&three) && three == [5, 7, 9], "{all:?} {three:?}");
+        assert!(newest(0).is_empty());
+        assert!(journal.previous().exists());
     }
 
     #[test]
@@ -386,7 +426,7 @@ mod tests {
         let (_dir, mut journal) = scratch();
         journal.full_bytes = 500;
         (1..=10).for_each(|it| journal.append(&oom(it)).unwrap());
-        let (past, mut follower) = journal.follow_with_past().unwrap();
+        let (past, mut follower) = journal.follow_with_past(usize::MAX, &|_| true).unwrap();
         journal.append(&oom(11)).unwrap();
         let past = counts(&past);
         assert!(past.is_sorted() && past.last() == Some(&10) && past.len() > 4, "{past:?}");
@@ -430,7 +470,7 @@ mod tests {
         file.write_all(&line[10..]).unwrap();
         file.write_all(b"\n").unwrap();
         assert_eq!(counts(&drain(&mut follower)), [2]);
-        assert_eq!(counts(&journal.follow_with_past().unwrap().0), [1, 2]);
+        assert_eq!(counts(&journal.follow_with_past(usize::MAX, &|_| true).unwrap().0), [1, 2]);
     }
 
     #[test]
@@ -438,7 +478,7 @@ mod tests {
         let (_dir, journal) = scratch();
         let what = What::Failed { reason: "é".repeat(1 << 20) };
         journal.append(&Event::now(Path::new("/"), &"x".parse().unwrap(), what)).unwrap();
-        assert_eq!(journal.follow_with_past().unwrap().0.len(), 1);
+        assert_eq!(journal.follow_with_past(usize::MAX, &|_| true).unwrap().0.len(), 1);
         assert!(std::fs::metadata(journal.current()).unwrap().len() < LINE_BYTES as u64);
     }
 }

@@ -452,7 +452,7 @@ mod tests {
         assert_eq!(told, [State::Running, State::Stopping, State::Stopped]);
         life.close();
         assert_eq!(Record::read(&machine.lxcpath, &name).unwrap().state, State::Stopped);
-        let (events, _) = event::follow_with_past(&machine.host).unwrap();
+        let (events, _) = event::follow_with_past(&machine.host, usize::MAX, &|_| true).unwrap();
         let told: Vec<_> = events.iter().filter_map(event::Event::enters).collect();
         let all = [State::Starting, State::Running, State::Stopping, State::Stopped];
         assert_eq!(told, all);
