@@ -55,7 +55,8 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             let report = ErrorReport::from(error);
             if !quiet && !report.message.is_empty() {
-                let verb = matches.subcommand_name().filter(|_| report.usage);
+                // Of `help` itself there is nothing to read.
+                let verb = matches.subcommand_name().filter(|it| report.usage && *it != "help");
                 let hint = verb.map(|it| format!("\nTry `wharf help {it}`.")).unwrap_or_default();
                 complain(&format!("{}{hint}", report.message));
             }
