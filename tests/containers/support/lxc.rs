@@ -27,8 +27,8 @@ const ALLOTTED: &str = "for it in /etc/subuid /etc/subgid; do \
 /// Where LXC's packages have what containers include.
 pub(crate) const CONFIGURATIONS: &str = "/usr/share/lxc/config";
 
-/// LXC's leader never removes the first of these groups, nor LXC's tests the second.
-const LEFT: [&str; 2] = ["lxc.pivot", "lxctest"];
+/// LXC's leader never removes its own group, nor LXC's tests the others.
+const LEFT: [&str; 4] = ["lxc.pivot", "lxctest/lxc.pivot", "lxctest", "lxc.monitor.symtest1"];
 /// How long a leader may take to leave it.
 const LEAVING: Duration = Duration::from_secs(5);
 
