@@ -134,6 +134,16 @@ fn a_start_has_what_was_found_and_is_refused_in_the_same_words_otherwise() {
             assert!(refused.contains(rows[kind]["remedy"].as_str().unwrap()), "{refused}");
         }
     }
+    let name = lxcpath.name("cores");
+    lxcpath.ok(&["create", &name, "-s", "lxc.sched.core=1"]);
+    let start = ["start", &name, "--", "/bin/sleep", "1000"];
+    if status(&rows, "core scheduling") == "present" {
+        lxcpath.ok(&start);
+    } else {
+        let refused = lxcpath.refused(&start, 1);
+        assert!(refused.contains(rows["core scheduling"]["remedy"].as_str().unwrap()), "{refused}");
+        assert!(refused.contains("(line "), "{refused}");
+    }
     let name = lxcpath.name("clocks");
     let run = ["execute", &name, "-s", "lxc.time.offset.boot=7s", "--", "true"];
     if status(&rows, "time namespaces") == "present" {

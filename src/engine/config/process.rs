@@ -61,13 +61,16 @@ pub(super) fn spec(settings: &ConfigSettings) -> Result<ProcessSpec, ConfigError
     let arch = settings.last("lxc.arch");
     let personality = arch.map(|it| of_arch(&it.value));
     let keyring = settings.last("lxc.keyring.session");
+    let cores = settings.last("lxc.sched.core");
     Ok(ProcessSpec {
         personality,
         limits: settings.all("lxc.prlimit.").map(limit).collect::<Result<_, _>>()?,
         sysctls: kernel_settings(settings, "lxc.sysctl."),
         proc_files: kernel_settings(settings, "lxc.proc."),
         groups,
-        own_cores: settings.number("lxc.sched.core") != 0,
+        own_cores: cores
+            .filter(|it| it.meaning.number().is_some_and(|it| it != 0))
+            .map(|it| At { value: (), place: it.place.clone() }),
         callers_keyring: keyring.is_some_and(|it| it.meaning == Meaning::Number(1)),
         clocks: clocks(settings),
     })
@@ -162,6 +165,13 @@ mod tests {
         // The name suggests the opposite, and so does LXC's own default of 0.
         assert!(keeps("1") && !keeps("0"));
         assert!(!read(&[]).unwrap().callers_keyring);
+    }
+
+    #[test]
+    fn cores_are_its_own_only_if_the_configuration_says_so() {
+        let own = |lines: &[(&str, &str)]| read(lines).unwrap().own_cores.is_some();
+        assert!(own(&[("lxc.sched.core", "1")]) && !own(&[("lxc.sched.core", "0")]));
+        assert!(!own(&[]) && !own(&[("lxc.sched.core", "1"), ("lxc.sched.core", "")]));
     }
 
     #[test]

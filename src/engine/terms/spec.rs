@@ -145,8 +145,8 @@ pub struct ProcessSpec {
     pub groups: Vec<u32>,
     /// `lxc.keyring.session = 1`: it keeps the session keyring of who started it.
     pub callers_keyring: bool,
-    /// `lxc.sched.core`: nothing else runs on a core beside its processes.
-    pub own_cores: bool,
+    /// `lxc.sched.core`: nothing else runs on a core beside its processes; none: others may.
+    pub own_cores: Option<At<()>>,
     /// `lxc.time.offset.*`: how far its clocks are ahead; none: it has the host's.
     pub clocks: Option<ClockOffsets>,
 }

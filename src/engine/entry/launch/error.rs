@@ -314,7 +314,7 @@ fn reason(step: Option<&Step>, errno: Errno) -> Cow<'static, str> {
             Errno::EINVAL,
         ) => feature::MAPPED_FILES,
         (Some(Step::Kernel(KernelStep::Clocks(_))), Errno::EINVAL) => feature::CLOCKS,
-        (Some(Step::Kernel(KernelStep::OwnCores)), Errno::EOPNOTSUPP) => feature::CORES,
+        (Some(Step::Kernel(KernelStep::OwnCores(_))), Errno::EOPNOTSUPP) => feature::CORES,
         (Some(Step::Filter { .. }), Errno::ENOSYS) => feature::FILTERS,
         (Some(Step::Filter { notifies: true, .. }), Errno::EINVAL | Errno::EBUSY) => {
             feature::NOTIFYING_FILTERS

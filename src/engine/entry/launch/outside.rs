@@ -109,7 +109,7 @@ fn set(pid: i32, step: &KernelStep) -> nix::Result<()> {
         | KernelStep::OpenSysctls
         | KernelStep::Sysctl(_)
         | KernelStep::ParentDeath(_)
-        | KernelStep::OwnCores
+        | KernelStep::OwnCores(_)
         | KernelStep::CoresOf(_) => Err(Errno::EPROTO),
     }
 }

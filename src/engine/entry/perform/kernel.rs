@@ -24,7 +24,7 @@ pub(super) fn perform(step: &KernelStep, sysctls: &mut Option<OwnedFd>) -> nix::
         KernelStep::Clocks(offsets) => set_clocks(*offsets),
         KernelStep::ProcFile(it) => write_file(None, it),
         KernelStep::ParentDeath(signal) => task::set_parent_death(*signal),
-        KernelStep::OwnCores => part_cores(),
+        KernelStep::OwnCores(_) => part_cores(),
         // Without a core of its own the container has none to share.
         KernelStep::CoresOf(pid) => task::share_core_of(*pid).or(Ok(())),
         KernelStep::OpenSysctls => open_sysctls().map(|it| *sysctls = Some(it)),

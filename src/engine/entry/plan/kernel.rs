@@ -24,7 +24,7 @@ pub(in crate::engine) enum KernelStep {
     Sysctl(SettingStep),
     /// What the kernel sends when the supervisor dies; 0: nothing.
     ParentDeath(i32),
-    OwnCores,
+    OwnCores(At<()>),
     /// It runs on the cores of this process.
     CoresOf(i32),
 }
@@ -42,7 +42,7 @@ pub(super) fn early(process: &ProcessSpec) -> Result<Vec<Step>, PlanError> {
     let files = process.proc_files.iter();
     let files = files.map(|it| setting(it, &path(&it.value)).map(KernelStep::ProcFile));
     let mut steps = files.collect::<Result<Vec<_>, _>>()?;
-    steps.extend(process.own_cores.then_some(KernelStep::OwnCores));
+    steps.extend(process.own_cores.clone().map(KernelStep::OwnCores));
     steps.extend(process.clocks.map(KernelStep::Clocks));
     steps.extend((!process.sysctls.is_empty()).then_some(KernelStep::OpenSysctls));
     Ok(steps.into_iter().map(Step::Kernel).collect())
@@ -80,7 +80,7 @@ impl KernelStep {
             | Self::OpenSysctls
             | Self::Sysctl(_)
             | Self::ParentDeath(_)
-            | Self::OwnCores
+            | Self::OwnCores(_)
             | Self::CoresOf(_) => false,
         }
     }
@@ -88,13 +88,13 @@ impl KernelStep {
     pub(super) const fn place(&self) -> Option<&ConfigPlace> {
         match self {
             Self::Limit(At { place, .. })
+            | Self::OwnCores(At { place, .. })
             | Self::ProcFile(SettingStep { setting: At { place, .. }, .. })
             | Self::Sysctl(SettingStep { setting: At { place, .. }, .. }) => place.as_ref(),
             Self::Personality(_)
             | Self::Clocks(_)
             | Self::OpenSysctls
             | Self::ParentDeath(_)
-            | Self::OwnCores
             | Self::CoresOf(_) => None,
         }
     }
@@ -111,7 +111,7 @@ impl fmt::Display for KernelStep {
             Self::ParentDeath(it) => {
                 write!(f, "send init {} when the supervisor dies", signal::name(*it))
             }
-            Self::OwnCores => write!(f, "share no core with other processes"),
+            Self::OwnCores(_) => write!(f, "share no core with other processes"),
             Self::CoresOf(_) => write!(f, "share the container's cores"),
             Self::OpenSysctls => write!(f, "open the kernel's settings"),
             Self::Sysctl(it) => write!(f, "lxc.sysctl.{}", it.setting.value),
